@@ -1,0 +1,1 @@
+"""From stores on disk to tensors: fields, normalisation, states, latents, sample order."""

@@ -1,0 +1,72 @@
+"""``open_states``: any prepared store as one canonical data set."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from ..errors import UserError, nearest
+from ..io.packed import SUFFIX, read_packed
+
+EVALUATION_SPLITS = ("test", "edge", "sweep", "validation")
+
+
+def open_states(path: str | Path, splits: list[str] | None = None, equilibrium: bool | None = None) -> xr.Dataset:
+    """Canonical states with their mesh, from a packed folder (``simulate``) or a Zarr store (``prepare``).
+
+    Dimensions (sample, depth, y, x); coordinates on ``sample``: ``setting`` and ``split`` (str), ``season`` (share of
+    the year, 0 to 1), ``equilibrium`` (bool), and the parameters named in ``attrs['parameters']``. ``splits`` and
+    ``equilibrium`` select. UserError when nothing is there or nothing is left.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise UserError(f"no states at {path}: run `ldm-ocean simulate` or `ldm-ocean prepare` first")
+    if (path / "manifest.json").exists():
+        data = _open_packed(path, splits)
+    else:
+        try:
+            data = xr.open_zarr(path, consolidated=False)
+        except Exception as error:
+            raise UserError(f"{path} is not a state store ({error}): write one with `ldm-ocean prepare`") from error
+        if splits is not None:
+            data = _select(data, np.isin(data.split.values, splits), f"splits {splits}", path)
+    if equilibrium is not None:
+        data = _select(data, data.equilibrium.values == equilibrium, f"equilibrium={equilibrium}", path)
+    return data
+
+
+def parameters_of(data: xr.Dataset) -> np.ndarray:
+    """(sample, P) float64 in the order of ``attrs['parameters']``."""
+    return np.stack([data[k].values for k in data.attrs["parameters"]], -1).astype("float64")
+
+
+def _select(data, keep, what, path):
+    if not keep.any():
+        raise UserError(f"{path} holds no samples with {what}: choose others")
+    return data.isel(sample=np.flatnonzero(keep))
+
+
+def _open_packed(path: Path, splits) -> xr.Dataset:
+    manifest = json.loads((path / "manifest.json").read_text())
+    records = [r for r in manifest["settings"] if (path / f"{r['name']}{SUFFIX}").exists()]
+    known = sorted({r["split"] for r in records})
+    for split in splits or []:
+        if split not in known:
+            raise UserError(f"{path} has no split {split!r}{nearest(split, known)}")
+    mesh = xr.load_dataset(path / "mesh.nc")
+    parts = []
+    for r in sorted(records, key=lambda r: r["name"]):
+        if splits is not None and r["split"] not in splits:
+            continue
+        part = read_packed(path / f"{r['name']}{SUFFIX}", mesh)
+        n = part.sizes["sample"]
+        labels = {"setting": np.full(n, r["name"]), "split": np.full(n, r["split"])}
+        season = part.day.values % manifest["days_per_year"] / manifest["days_per_year"]
+        part = part.assign_coords(season=("sample", season), **{k: ("sample", v) for k, v in labels.items()})
+        parts.append(part)
+    if not parts:
+        raise UserError(f"{path} holds no finished setting: run `ldm-ocean simulate` on it")
+    states = xr.concat(parts, "sample", combine_attrs="drop", join="exact", data_vars="minimal", coords="minimal", compat="override")
+    attrs = {**mesh.attrs, "parameters": list(manifest["ranges"]), "source": manifest["model"]}
+    return states.merge(mesh, combine_attrs="drop").assign_attrs(attrs)

@@ -1,0 +1,27 @@
+"""Mistakes a user can mend: one line saying what is wrong, where, and how to mend it; exit code 2."""
+
+import sys
+from collections.abc import Callable
+from difflib import get_close_matches
+
+
+class UserError(ValueError):
+    """Bad input. The message is one line: what, where, how to mend."""
+
+
+def nearest(word: str, known) -> str:
+    """``' (did you mean X?)'`` for the closest of ``known``, or the list of them."""
+    known = [str(k) for k in known]
+    close = get_close_matches(str(word), known, n=1, cutoff=0.5)
+    return f" (did you mean {close[0]!r}?)" if close else f" (known: {', '.join(known)})"
+
+
+def exit_politely(main: Callable[[], None]) -> None:
+    """Run ``main``; a UserError becomes one line on stderr and exit code 2."""
+    try:
+        main()
+    except UserError as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
