@@ -62,11 +62,12 @@ def _open_packed(path: Path, splits) -> xr.Dataset:
         part = read_packed(path / f"{r['name']}{SUFFIX}", mesh)
         n = part.sizes["sample"]
         labels = {"setting": np.full(n, r["name"]), "split": np.full(n, r["split"])}
-        season = part.day.values % manifest["days_per_year"] / manifest["days_per_year"]
+        year = manifest.get("days_per_year", 360)
+        season = part.day.values % year / year
         part = part.assign_coords(season=("sample", season), **{k: ("sample", v) for k, v in labels.items()})
         parts.append(part)
     if not parts:
         raise UserError(f"{path} holds no finished setting: run `ldm-ocean simulate` on it")
-    states = xr.concat(parts, "sample", combine_attrs="drop", join="exact", data_vars="minimal", coords="minimal", compat="override")
+    states = xr.concat(parts, "sample", combine_attrs="override", join="exact", data_vars="minimal", coords="minimal", compat="override")
     attrs = {**mesh.attrs, "parameters": list(manifest["ranges"]), "source": manifest["model"]}
-    return states.merge(mesh, combine_attrs="drop").assign_attrs(attrs)
+    return states.drop_attrs(deep=False).merge(mesh, combine_attrs="override").assign_attrs(attrs)

@@ -1,0 +1,121 @@
+"""What stands between states and the generator: encode, decode, and a grid of latent cells.
+
+A codec maps physical states (B, V, D, Y, X) to *standardised packed latents* (B, N, C): N wet latent cells, C channels,
+each channel with mean state removed and unit variance over the training set. The generator knows nothing else.
+"""
+
+import hashlib
+
+import numpy as np
+import torch
+from torch import nn
+
+from .data.fields import Fields
+from .data.normaliser import Normaliser
+from .grid import OceanGrid, mask_pyramid, space_to_depth
+
+
+class Codec(nn.Module):
+    """Base of ``Autoencoder`` and ``IdentityCodec``: masks, normaliser, latent cells and their statistics.
+
+    Subclasses give ``to_latent`` and ``to_state`` between normalised anomalies (B, V, D, Y, X) and raw latents
+    (B, C, d, y, x).
+    """
+
+    def __init__(self, fields: Fields, grid: OceanGrid, strides: list[tuple[int, int, int]], channels: int):
+        super().__init__()
+        self.fields, self.grid, self.channels = fields, grid, channels
+        self.strides = [tuple(s) for s in strides]
+        masks = fields.masks(grid)
+        self.normaliser = Normaliser(tuple(masks.shape))
+        self.register_buffer("masks", masks, persistent=False)
+        self.pyramid = mask_pyramid(masks.any(0), self.strides)
+        wet = self.pyramid[-1].mask[0, 0]
+        self.latent_shape = tuple(wet.shape)
+        self.register_buffer("wet_index", wet.flatten().nonzero()[:, 0], persistent=False)
+        self.register_buffer("token_mean", torch.zeros(len(self.wet_index), channels))
+        self.register_buffer("channel_scale", torch.ones(channels))
+        self.register_buffer("token_position", torch.from_numpy(self._positions()).float(), persistent=False)
+
+    @property
+    def n_tokens(self) -> int:
+        """Number of wet latent cells."""
+        return len(self.wet_index)
+
+    @property
+    def compression(self) -> float:
+        """Wet input values of a state over its latent values."""
+        return float(self.masks.sum()) / (self.n_tokens * self.channels)
+
+    def _positions(self) -> np.ndarray:
+        """(N, 3): latitude [°], longitude [°] and depth [m], each averaged over the wet fine cells of a latent cell."""
+        mask = self.masks.any(0).numpy()
+        lat, lon, depth = self.grid["nav_lat"], self.grid["nav_lon"], self.grid["gdept"][:, None, None]
+        out, weight = [], torch.from_numpy(mask.astype("float64"))[None, None]
+        total = self._coarsen(weight)
+        for coordinate in (lat, lon, depth):
+            values = torch.from_numpy(np.broadcast_to(coordinate, mask.shape).astype("float64") * mask)[None, None]
+            out.append((self._coarsen(values) / total.clamp_min(1)).flatten()[self.wet_index].numpy())
+        return np.stack(out, -1)
+
+    def _coarsen(self, x: torch.Tensor) -> torch.Tensor:
+        for stride in self.strides:
+            x = space_to_depth(x, stride).sum(1, keepdim=True)
+        return x
+
+    def normalise(self, states: torch.Tensor) -> torch.Tensor:
+        """Physical states → normalised anomalies, exactly 0 on land whatever stood there."""
+        return torch.where(self.masks, self.normaliser(states), 0.0)
+
+    def encode(self, states: torch.Tensor) -> torch.Tensor:
+        """Physical (B, V, D, Y, X) → standardised packed latents (B, N, C)."""
+        raw = self.to_latent(self.normalise(states)).flatten(2)[..., self.wet_index].transpose(1, 2)
+        return (raw - self.token_mean) / self.channel_scale
+
+    def decode(self, latents: torch.Tensor) -> torch.Tensor:
+        """Standardised packed latents (B, N, C) → physical (B, V, D, Y, X), 0 on land."""
+        raw = latents * self.channel_scale + self.token_mean
+        full = raw.new_zeros(len(raw), self.channels, int(np.prod(self.latent_shape)))
+        full[..., self.wet_index] = raw.transpose(1, 2)
+        anomalies = self.to_state(full.reshape(len(raw), self.channels, *self.latent_shape))
+        return torch.where(self.masks, self.normaliser.inverse(anomalies), 0.0)
+
+    @torch.no_grad()
+    def fit_statistics(self, states: torch.Tensor, batch: int = 32) -> None:
+        """Set the mean latent of each token and the scale of each channel from training states."""
+        self.token_mean.zero_()
+        self.channel_scale.fill_(1.0)
+        latents = torch.cat([self.encode(chunk) for chunk in states.split(batch)]).double()
+        mean = latents.mean(0)
+        self.token_mean.copy_(mean)
+        self.channel_scale.copy_((latents - mean).square().mean((0, 1)).sqrt().clamp_min(1e-6))
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of weights, statistics, fields and grid: names the latent space."""
+        h = hashlib.sha256((repr(self.fields.records()) + self.grid.digest).encode())
+        for name, tensor in sorted(self.state_dict().items()):
+            h.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
+        return h.hexdigest()
+
+    def to_latent(self, anomalies: torch.Tensor) -> torch.Tensor:
+        raise NotImplementedError
+
+    def to_state(self, latents: torch.Tensor) -> torch.Tensor:
+        raise NotImplementedError
+
+
+class IdentityCodec(Codec):
+    """Latent = state: pixel-space baselines and toy systems run through the same generator.
+
+    A latent cell is a T cell with one channel for each variable; channels that are dry there stay 0.
+    """
+
+    def __init__(self, fields: Fields, grid: OceanGrid):
+        super().__init__(fields, grid, [], len(fields))
+
+    def to_latent(self, anomalies: torch.Tensor) -> torch.Tensor:
+        return anomalies
+
+    def to_state(self, latents: torch.Tensor) -> torch.Tensor:
+        return latents
