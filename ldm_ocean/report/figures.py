@@ -1,0 +1,226 @@
+"""Maps and sections of ocean states: rows of panels with shared colours.
+
+Nothing here touches pyplot: figures are made, returned and forgotten, so a training loop can draw them by the
+thousand. ``to_svg`` turns one into inline SVG whose ink follows the page's text colour, in light and dark.
+"""
+
+import io
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import cmocean
+import matplotlib
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.colors import AsinhNorm, Normalize
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from ..grid import OceanGrid
+from ..physics.transport import corner_latitude
+from . import views
+
+INK, LAND = "#2b2f36", "#a3a6aa"
+SPREAD = "spread"
+ANOMALY, STREAMFUNCTION = "anomaly", "ocean_barotropic_streamfunction"
+# CF standard name (or one of the two above) → colours, and whether they are centred on zero
+COLOURS = {
+    ANOMALY: (cmocean.cm.balance, True),
+    views.TEMPERATURE: (cmocean.cm.thermal, False),
+    views.SALINITY: (cmocean.cm.haline, False),
+    views.EASTWARD: (cmocean.cm.balance, True),
+    views.NORTHWARD: (cmocean.cm.balance, True),
+    "sea_surface_height_above_geoid": (cmocean.cm.balance, True),
+    "sea_water_speed": (cmocean.cm.speed, False),
+    STREAMFUNCTION: (cmocean.cm.curl, True),
+}
+RC = {"font.size": 8, "text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": INK, "xtick.color": INK}
+RC |= {"ytick.color": INK, "axes.linewidth": 0.5, "xtick.major.width": 0.5, "ytick.major.width": 0.5}
+RC |= {"xtick.major.size": 2.5, "ytick.major.size": 2.5, "svg.fonttype": "none", "svg.hashsalt": "ocean"}
+RC |= {"axes.facecolor": "none", "axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False}
+RC |= {"axes.formatter.limits": (-4, 5)}
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Where panels live: cell centres ``x`` and ``y`` (1-D or 2-D), panel width and height [inch], what axes are."""
+
+    x: np.ndarray
+    y: np.ndarray
+    size: tuple[float, float]
+    dress: Callable[[Axes], None]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One quantity seen several ways: panels share colour limits, but for the spread, which has its own."""
+
+    title: str
+    unit: str
+    colours: str
+    panels: dict[str, np.ndarray]
+
+
+def map_frame(grid: OceanGrid, height: float = 2.2) -> Frame:
+    """Longitude and latitude of T points; a panel is as wide as its degrees ask for, within reason."""
+    lon, lat = _unwrapped(grid), grid["nav_lat"]
+    ratio = np.clip(np.ptp(lon) / max(np.ptp(lat), 1e-6), 0.65, 2.0)
+
+    def dress(axes):
+        axes.xaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 3, 5, 6, 9, 10], prune="both"))
+        axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 3, 5, 6, 9, 10]))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: _degrees((v + 180) % 360 - 180, "EW")))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: _degrees(v, "NS")))
+
+    return Frame(lon, lat, (height * ratio, height), dress)
+
+
+def corner_frame(grid: OceanGrid) -> Frame:
+    """The same at F points, the north-eastern corners of the T cells."""
+    frame = map_frame(grid)
+    eastward = np.diff(frame.x, axis=-1, append=2 * frame.x[:, -1:] - frame.x[:, -2:-1])
+    return replace(frame, x=frame.x + eastward / 2, y=corner_latitude(frame.y))
+
+
+def section_frame(grid: OceanGrid) -> Frame:
+    """Latitude against depth; the depth axis goes with its square root, or the upper ocean would be a line."""
+
+    def dress(axes):
+        depth_axis(axes, grid)
+        axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 3, 5, 6, 9, 10], prune="both"))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: _degrees(v, "NS")))
+
+    return Frame(grid["nav_lat"].mean(-1), grid["gdept"], (1.5, 1.4), dress)
+
+
+def depth_axis(axes: Axes, grid: OceanGrid) -> None:
+    """Depth [m] downwards, stretched near the surface."""
+    bottom = grid["gdept"][grid["tmask"].any((-2, -1))].max() * 1.05
+    axes.set_yscale("function", functions=(lambda z: np.sqrt(np.maximum(z, 0)), np.square))
+    ticks = [t for t in (0, 100, 500, 1000, 2000, 4000, 6000) if t <= bottom]
+    axes.set_yticks(ticks if len(ticks) > 2 else np.round(np.linspace(0, bottom, 4), 1))
+    axes.yaxis.set_minor_locator(matplotlib.ticker.NullLocator())
+    axes.set_ylim(bottom, 0)
+
+
+def draw_rows(rows: list[Row], frame: Frame) -> Figure:
+    """Rows of panels; colour limits are shared along a row, but for the spread.
+
+    They hold the middle 98 % of the wet values of the first panel (the truth, when there is one), and of the others as
+    far as half that range beyond it; arrows on the colour bar say that there is more.
+    """
+    names = list(dict.fromkeys(name for row in rows for name in row.panels))
+    shared = [name for name in names if name != SPREAD]
+    width, height = frame.size
+    left, gap, bar, top, foot = 0.66, 0.09, 0.72, 0.28, 0.3
+    lefts = {name: left + i * (width + gap) for i, name in enumerate(shared)}
+    lefts[SPREAD] = left + len(shared) * (width + gap) + (bar if shared else 0)
+    total = lefts[SPREAD] + (width + bar if SPREAD in names else 0)
+    with matplotlib.rc_context(RC):
+        figure = Figure((total, top + foot + len(rows) * (height + 0.16)))
+        for r, row in enumerate(rows):
+            bottom = figure.get_figheight() - top - height - r * (height + 0.16)
+            limits = _limits([v for k, v in row.panels.items() if k != SPREAD], COLOURS.get(row.colours, (None, False))[1])
+            for name, panel in row.panels.items():
+                axes = figure.add_axes(_box(figure, lefts[name], bottom, width, height), label=f"{row.title}|{name}")
+                last = r == len(rows) - 1 or name not in rows[r + 1].panels
+                mesh = _panel(axes, panel, frame, row, name, limits)
+                axes.tick_params(labelleft=name == names[0], labelbottom=last)
+                if r == 0:
+                    axes.set_title(name, fontsize=8.5)
+                if name == names[0]:
+                    axes.set_ylabel(row.title, fontsize=9, labelpad=6)
+                if name in (SPREAD, [k for k in row.panels if k != SPREAD][-1]):
+                    place = figure.add_axes(_box(figure, lefts[name] + width + 0.07, bottom + 0.05 * height, 0.08, 0.9 * height))
+                    _colour_bar(figure, mesh, place, row.unit, name)
+        return figure
+
+
+def map_panel(states: dict[str, xr.Dataset], grid: OceanGrid, variable: str, depth: float) -> Figure:
+    """One row of maps of ``variable`` at the level nearest to ``depth`` [m], one panel for each named state.
+
+    ``states``: e.g. ``{"truth": …, "reconstruction": …, "sample": …}`` in canonical form, one sample each. Meant for
+    a training loop: ``writer.add_figure("maps/…", map_panel(…), step)``.
+    """
+    first = next(iter(states.values()))[variable]
+    level = views.nearest_level(grid, depth) if "depth" in first.dims else 0
+    panels = {k: views.values(s, variable, grid, first.attrs["mask"])[..., level, :, :] for k, s in states.items()}
+    title = first.attrs.get("long_name", variable)
+    title += f", {grid['gdept'][level]:.0f} m" if "depth" in first.dims else ""
+    row = Row(title, unit_label(first.attrs.get("units", "")), first.attrs.get("standard_name", ""), panels)
+    return draw_rows([row], map_frame(grid, 3.0))
+
+
+def to_svg(figure: Figure, description: str) -> str:
+    """The figure as an inline ``<svg>``: meshes as small embedded images, text as text in the colour of the page."""
+    buffer = io.StringIO()
+    nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+    with matplotlib.rc_context(RC):
+        figure.savefig(buffer, format="svg", dpi=144, transparent=False, facecolor="none", metadata=nothing)
+    svg = buffer.getvalue()
+    svg = svg[svg.index("<svg") :].replace(INK, "currentColor")
+    svg = re.sub(r' xmlns(:\w+)?="[^"]*"', "", svg)  # HTML knows what an svg is
+    svg = re.sub(r'id="(figure|axes|patch|text|line2d|matplotlib\.axis|xtick|ytick|Q\w+|legend)_\d+"', "", svg)
+    return svg.replace("<svg", f'<svg role="img" aria-label="{description}"', 1)
+
+
+def unit_label(units: str) -> str:
+    """CF units as people write them: ``degC`` → °C, ``m s-1`` → m s⁻¹."""
+    raised = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+    text = {"degC": "°C", "degree_Celsius": "°C", "degrees_C": "°C", "1": ""}.get(units, units)
+    return re.sub(r"(?<=[a-zA-Z])-?\d+", lambda m: m.group().translate(raised), text)
+
+
+def _panel(axes, panel, frame, row, name, limits):
+    axes.set_facecolor(LAND)
+    for spine in axes.spines.values():
+        spine.set_visible(True)
+    spread = name == SPREAD
+    colours = cmocean.cm.amp if spread else COLOURS.get(row.colours, (cmocean.cm.deep, False))[0]
+    low, high = (0.0, _limits([panel], False)[1]) if spread else limits
+    wet = np.ma.masked_invalid(panel)
+    norm = Normalize(low, high)
+    if row.colours == STREAMFUNCTION and not spread:  # a circumpolar current would hide every gyre on a linear scale
+        norm = AsinhNorm(high / 8, low, high)
+    mesh = axes.pcolormesh(frame.x, frame.y, wet, cmap=colours, norm=norm, shading="nearest", rasterized=True)
+    frame.dress(axes)
+    return mesh
+
+
+def _colour_bar(figure, mesh, place, unit, name):
+    data, (low, high) = mesh.get_array().compressed(), mesh.get_clim()
+    beyond = (name != SPREAD and data.min(initial=low) < low, data.max(initial=high) > high)
+    extend = {(0, 0): "neither", (1, 0): "min", (0, 1): "max", (1, 1): "both"}[beyond]
+    ticks = None if isinstance(mesh.norm, AsinhNorm) else MaxNLocator(5)
+    bar = figure.colorbar(mesh, cax=place, extend=extend, ticks=ticks, format=FuncFormatter(lambda v, _: f"{v:g}"))
+    bar.minorticks_off()
+    bar.solids.set_rasterized(True)
+    bar.outline.set_linewidth(0.4)
+    bar.ax.tick_params(labelsize=7, length=2)
+    bar.set_label(unit, fontsize=8, labelpad=4)
+
+
+def _unwrapped(grid):
+    return np.unwrap(grid["nav_lon"], period=360, axis=-1)
+
+
+def _limits(panels, symmetric):
+    wet = [p[np.isfinite(p)] for p in panels if np.isfinite(p).any()] or [np.zeros(1)]
+    ranges = np.stack([np.percentile(p, [1, 99]) for p in wet])
+    first_low, first_high = ranges[0]
+    room = (first_high - first_low) / 2
+    low, high = float(max(ranges[:, 0].min(), first_low - room)), float(min(ranges[:, 1].max(), first_high + room))
+    if symmetric:
+        low, high = -max(-low, high), max(-low, high)
+    return (low, high) if high > low else (low - 1e-9, low + 1e-9)
+
+
+def _box(figure, left, bottom, width, height):
+    w, h = figure.get_size_inches()
+    return (left / w, bottom / h, width / w, height / h)
+
+
+def _degrees(value, letters):
+    return f"{abs(value):g}°" + ("" if value == 0 else letters[int(value < 0)])

@@ -1,0 +1,102 @@
+"""HTML tables of scores and provenance from nested dictionaries, whatever their depth.
+
+``{method: {…: {column: number}}}``: every path between the method and its numbers makes one table, with a row for
+each method that has it, a column for each name, and the best number of a column in bold.
+"""
+
+from collections.abc import Callable, Iterator
+from html import escape
+from math import floor, isfinite, log10
+
+# What "best" means, by a part of the score's name; of anything else, less is better.
+BEST: dict[str, Callable[[float], float]] = {
+    "spread_skill": lambda v: abs(v - 1),
+    "ratio": lambda v: abs(v - 1),
+    "bias": abs,
+    "r2": lambda v: -v,
+    "correlation": lambda v: -v,
+}
+NEUTRAL = ("spread", "skill", "count", "members", "samples", "time", "seconds")  # numbers that are no contest
+
+
+def leaves(tree: dict, kind: type | tuple[type, ...], path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], object]]:
+    """(path, value) of every value of ``kind`` in nested dictionaries; booleans are no numbers."""
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            yield from leaves(value, kind, (*path, str(key)))
+        elif isinstance(value, kind) and not isinstance(value, bool):
+            yield (*path, str(key)), value
+
+
+def grouped(methods: dict, kind: type | tuple[type, ...] = (int, float)) -> dict[tuple[str, ...], dict[str, dict]]:
+    """``{path between method and column: {method: {column: value}}}`` in order of appearance."""
+    tables: dict[tuple[str, ...], dict[str, dict]] = {}
+    for (method, *middle, column), value in ((p, v) for p, v in leaves(methods, kind) if len(p) > 1):
+        tables.setdefault(tuple(middle), {}).setdefault(method, {})[column] = value
+    return tables
+
+
+def best(values: dict[str, float], score: str) -> set[str]:
+    """The methods whose number is best; none where there is nothing to compare."""
+    finite = {method: v for method, v in values.items() if isfinite(v)}
+    if len(finite) < 2 or score in NEUTRAL:
+        return set()
+    key = next((rule for part, rule in BEST.items() if part in score), lambda v: v)
+    winner = min(map(key, finite.values()))
+    return {method for method, v in finite.items() if key(v) == winner}
+
+
+def score_table(title: str, score: str, rows: dict[str, dict[str, float]], long_names: dict[str, str]) -> str:
+    """One table; ``score`` says how to find the best, ``long_names`` what stands below a column's name."""
+    columns = list(dict.fromkeys(column for numbers in rows.values() for column in numbers))
+    winners = {c: best({m: n[c] for m, n in rows.items() if c in n}, c if not score else score) for c in columns}
+    formats = {c: _decimals([n[c] for n in rows.values() if c in n]) for c in columns}
+    head = "".join(f'<th scope="col">{escape(c)}{_small(long_names.get(c, ""))}</th>' for c in columns)
+    body = ""
+    for method, numbers in rows.items():
+        cells = (_cell(numbers.get(c), formats[c], method in winners[c]) for c in columns)
+        body += f'<tr><th scope="row">{escape(method)}</th>{"".join(cells)}</tr>\n'
+    caption = f"<caption>{escape(title)}</caption>" if title else ""
+    return f'<div class="wide"><table>{caption}<thead><tr><th></th>{head}</tr></thead>\n<tbody>{body}</tbody></table></div>'
+
+
+def score_tables(methods: dict, long_names: dict[str, str]) -> str:
+    """Every table in ``{method: {…: {column: number}}}``."""
+    tables = grouped(methods).items()
+    return "\n".join(score_table(" · ".join(path), path[-1] if path else "", rows, long_names) for path, rows in tables)
+
+
+def provenance_list(record: dict) -> str:
+    """Nested facts as nested definition lists."""
+    items = "".join(f"<dt>{escape(str(key))}</dt><dd>{_fact(value)}</dd>" for key, value in record.items())
+    return f"<dl>{items}</dl>"
+
+
+def _fact(value) -> str:
+    if isinstance(value, dict):
+        return provenance_list(value)
+    if isinstance(value, list | tuple):
+        if all(isinstance(v, int | float) for v in value):
+            return f"<code>{escape(', '.join(map(str, value)))}</code>"
+        return "".join(f"<div>{_fact(v)}</div>" for v in value)
+    return f"<code>{escape(str(value))}</code>"
+
+
+def _small(text: str) -> str:
+    return f"<small>{escape(text)}</small>" if text else ""
+
+
+def _cell(value, digits: int, winner: bool) -> str:
+    if value is None or not isfinite(value):
+        return "<td>–</td>"
+    large = abs(value) >= 1e5 or (value != 0 and abs(value) < 0.5 * 10**-digits)
+    text = f"{value:.2e}" if large else f"{value:.{digits}f}"
+    return f"<td><b>{text}</b></td>" if winner else f"<td>{text}</td>"
+
+
+def _decimals(values: list[float]) -> int:
+    """Decimals that show three digits of the smallest number of a column, five at most."""
+    sizes = [abs(v) for v in values if isfinite(v) and v != 0]
+    if not sizes or all(isinstance(v, int) for v in values):
+        return 0
+    return min(max(2 - floor(log10(min(sizes))), 0), 5)
