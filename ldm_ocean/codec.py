@@ -18,9 +18,12 @@ from .grid import OceanGrid, mask_pyramid, space_to_depth
 class Codec(nn.Module):
     """Base of ``Autoencoder`` and ``IdentityCodec``: masks, normaliser, latent cells and their statistics.
 
+    ``shape`` holds the constructor arguments beyond fields and grid (None: there are none), for saving.
     Subclasses give ``to_latent`` and ``to_state`` between normalised anomalies (B, V, D, Y, X) and raw latents
     (B, C, d, y, x).
     """
+
+    shape: dict | None = None
 
     def __init__(self, fields: Fields, grid: OceanGrid, strides: list[tuple[int, int, int]], channels: int):
         super().__init__()
@@ -35,7 +38,7 @@ class Codec(nn.Module):
         self.register_buffer("wet_index", wet.flatten().nonzero()[:, 0], persistent=False)
         self.register_buffer("token_mean", torch.zeros(len(self.wet_index), channels))
         self.register_buffer("channel_scale", torch.ones(channels))
-        self.register_buffer("token_position", torch.from_numpy(self._positions()).float(), persistent=False)
+        self.register_buffer("token_position", self.positions(len(self.strides))[self.wet_index], persistent=False)
 
     @property
     def n_tokens(self) -> int:
@@ -47,21 +50,15 @@ class Codec(nn.Module):
         """Wet input values of a state over its latent values."""
         return float(self.masks.sum()) / (self.n_tokens * self.channels)
 
-    def _positions(self) -> np.ndarray:
-        """(N, 3): latitude [°], longitude [°] and depth [m], each averaged over the wet fine cells of a latent cell."""
-        mask = self.masks.any(0).numpy()
-        lat, lon, depth = self.grid["nav_lat"], self.grid["nav_lon"], self.grid["gdept"][:, None, None]
-        out, weight = [], torch.from_numpy(mask.astype("float64"))[None, None]
-        total = self._coarsen(weight)
-        for coordinate in (lat, lon, depth):
-            values = torch.from_numpy(np.broadcast_to(coordinate, mask.shape).astype("float64") * mask)[None, None]
-            out.append((self._coarsen(values) / total.clamp_min(1)).flatten()[self.wet_index].numpy())
-        return np.stack(out, -1)
-
-    def _coarsen(self, x: torch.Tensor) -> torch.Tensor:
-        for stride in self.strides:
-            x = space_to_depth(x, stride).sum(1, keepdim=True)
-        return x
+    def positions(self, level: int) -> torch.Tensor:
+        """(cells, 3) of a pyramid level: latitude [°], longitude [°], depth [m], means over wet fine cells; 0 if dry."""
+        wet = self.pyramid[0].mask.double()
+        coordinates = (self.grid["nav_lat"], self.grid["nav_lon"], self.grid["gdept"][:, None, None])
+        full = [np.broadcast_to(c, self.grid.shape).astype("float64") for c in coordinates]
+        sums = torch.cat([torch.from_numpy(c)[None, None] * wet for c in full] + [wet])
+        for stride in self.strides[:level]:
+            sums = space_to_depth(sums, stride).sum(1, keepdim=True)
+        return (sums[:3] / sums[3:].clamp_min(1)).flatten(1).T.float()
 
     def normalise(self, states: torch.Tensor) -> torch.Tensor:
         """Physical states → normalised anomalies, exactly 0 on land whatever stood there."""

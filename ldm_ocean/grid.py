@@ -48,6 +48,12 @@ class OceanGrid:
         """(depth, y, x)."""
         return self.mesh["tmask"].shape
 
+    @property
+    def period(self) -> float | None:
+        """Length of a periodic x axis [°], None where x is closed."""
+        lon = self.mesh["nav_lon"]
+        return float((lon.max() - lon.min()) * lon.shape[1] / max(lon.shape[1] - 1, 1)) if self.periodic_x else None
+
     def volume(self, point: str = "t") -> np.ndarray:
         """Cell volume e1·e2·e3·mask [m³] at T, U or V points, (depth, y, x), 0 on land."""
         area = self.mesh[f"e1{point}"] * self.mesh[f"e2{point}"]

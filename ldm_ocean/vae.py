@@ -12,10 +12,12 @@ from torch import nn
 
 from .codec import Codec
 from .data.fields import Fields
-from .grid import OceanGrid, depth_to_space, space_to_depth
+from .grid import MaskLevel, OceanGrid, depth_to_space, space_to_depth
+from .nn.attention import rotary_angles
 from .nn.masked import Block, ChannelNorm, Down, Pointwise, Stride, Up
 
 BOUND = 5.0
+PLACE_PAIRS, PLACE_FEATURES = 18, 64
 
 
 class Autoencoder(Codec):
@@ -35,22 +37,30 @@ class Autoencoder(Codec):
         channels: int,
     ):
         super().__init__(fields, grid, strides, channels)
-        periodic = grid.periodic_x
+        self.shape = {"strides": self.strides, "widths": widths, "blocks": blocks, "channels": channels}
+        block = lambda width: Block(width, PLACE_FEATURES, grid.periodic_x)  # noqa: E731
         self.register_buffer("static", self._static_channels(), persistent=False)
+        for i in range(len(strides)):
+            angles = rotary_angles(self.positions(i + 1), PLACE_PAIRS, grid.period)
+            self.register_buffer(f"place_{i}", torch.cat([angles.cos(), angles.sin()], -1), persistent=False)
         stem = self.strides[0]
         self.cells = stem[0] * stem[1] * stem[2]
         self.stem = Pointwise((len(fields) + self.static.shape[1]) * self.cells, widths[0])
         stages = list(zip(widths, blocks, strict=True))
-        self.encoder = nn.ModuleList(nn.ModuleList(Block(w, periodic) for _ in range(n)) for w, n in stages)
+        self.place = nn.ModuleList(
+            nn.Sequential(nn.Linear(2 * PLACE_PAIRS, PLACE_FEATURES), nn.SiLU()) for _ in stages
+        )
+        self.encoder = nn.ModuleList(nn.ModuleList(block(w) for _ in range(n)) for w, n in stages)
         self.down = nn.ModuleList(map(Down, widths[:-1], widths[1:], self.strides[1:]))
         self.to_code = nn.Sequential(ChannelNorm(widths[-1]), Pointwise(widths[-1], channels))
         self.from_code = Pointwise(channels, widths[-1])
-        self.decoder = nn.ModuleList(nn.ModuleList(Block(w, periodic) for _ in range(n)) for w, n in stages)
+        self.decoder = nn.ModuleList(nn.ModuleList(block(w) for _ in range(n)) for w, n in stages)
         self.up = nn.ModuleList(map(Up, widths[1:], widths[:-1], self.strides[1:]))
         self.norm = ChannelNorm(widths[0])
         self.flat = [i for i, f in enumerate(fields) if not f.deep]
         self.head = Pointwise(widths[0], len(fields) * self.cells)
-        self.flat_head = nn.Conv2d(2 * widths[0], max(len(self.flat), 1) * stem[1] * stem[2], 1)
+        if self.flat:
+            self.flat_head = nn.Conv2d(2 * widths[0], len(self.flat) * stem[1] * stem[2], 1)
 
     def _static_channels(self) -> torch.Tensor:
         """(1, V + 1, D, Y, X): each variable's mask, and the wet fraction of the cell's own latent block."""
@@ -61,13 +71,14 @@ class Autoencoder(Codec):
             fraction = depth_to_space(spread, stride, level.mask.shape[-3:])
         return torch.cat([masks[None], fraction * self.pyramid[0].mask], 1)
 
-    def _levels(self, x: torch.Tensor):
-        for level in self.pyramid[1:]:
-            yield type(level)(level.mask.to(x.device), level.fraction.to(x.device))
+    def _levels(self, x: torch.Tensor) -> tuple[list[MaskLevel], list[torch.Tensor]]:
+        """Mask and features of place, of every level below the input."""
+        levels = [MaskLevel(p.mask.to(x.device), p.fraction.to(x.device)) for p in self.pyramid[1:]]
+        return levels, [net(getattr(self, f"place_{i}")) for i, net in enumerate(self.place)]
 
     def to_latent(self, anomalies: torch.Tensor) -> torch.Tensor:
         """Normalised anomalies (B, V, D, Y, X) → bounded latent (B, C, d, y, x), 0 in dry latent cells."""
-        levels = list(self._levels(anomalies))
+        levels, places = self._levels(anomalies)
         static = self.static.expand(len(anomalies), -1, -1, -1, -1)
         x = torch.cat([torch.where(self.masks, anomalies, 0.0), static], 1)
         x = self.stem(space_to_depth(x, self.strides[0])) * levels[0].mask
@@ -75,17 +86,17 @@ class Autoencoder(Codec):
             if i:
                 x = self.down[i - 1](x, levels[i - 1], levels[i])
             for block in stage:
-                x = block(x, levels[i].mask)
+                x = block(x, levels[i].mask, places[i])
         h = self.to_code(x)
         return h / torch.sqrt(1 + (h / BOUND) ** 2) * levels[-1].mask
 
     def to_state(self, latents: torch.Tensor) -> torch.Tensor:
         """Latent (B, C, d, y, x) → normalised anomalies (B, V, D, Y, X), 0 on land."""
-        levels = list(self._levels(latents))
+        levels, places = self._levels(latents)
         x = self.from_code(latents) * levels[-1].mask
         for i in reversed(range(len(levels))):
             for block in self.decoder[i]:
-                x = block(x, levels[i].mask)
+                x = block(x, levels[i].mask, places[i])
             if i:
                 x = self.up[i - 1](x, levels[i - 1])
         x = self.norm(x) * levels[0].mask
@@ -100,7 +111,7 @@ class Autoencoder(Codec):
         plane = self.flat_head(torch.cat([x[:, :, 0], column], 1))[:, :, None]
         plane = depth_to_space(plane, (1, *self.strides[0][1:]), (1, *self.grid.shape[1:]))
         surface = out.clone()
-        surface[:, self.flat, :1] = plane[:, : len(self.flat)]
+        surface[:, self.flat, :1] = plane
         return surface
 
     def forward(self, anomalies: torch.Tensor, noise: torch.Tensor | None = None) -> torch.Tensor:

@@ -42,18 +42,25 @@ class ChannelNorm(nn.Module):
 
 
 class Block(nn.Module):
-    """x + conv(silu(conv(norm x))): the last convolution starts at zero, so a new block is the identity."""
+    """x + conv(silu(conv((1 + s(p)) norm x + b(p)))): ``p`` (cells, features) tells a voxel where it lies.
 
-    def __init__(self, channels: int, periodic_x: bool):
+    The place lets one set of filters act differently in the thermocline and at the bottom, near the equator and near
+    the pole. The last convolution and the dependence on place start at zero, so a new block is the identity.
+    """
+
+    def __init__(self, channels: int, place_features: int, periodic_x: bool):
         super().__init__()
         self.norm = ChannelNorm(channels)
         self.conv1 = MaskedConv3d(channels, channels, periodic_x)
         self.conv2 = MaskedConv3d(channels, channels, periodic_x)
-        nn.init.zeros_(self.conv2.weight)
-        nn.init.zeros_(self.conv2.bias)
+        self.place = nn.Linear(place_features, 2 * channels)
+        for layer in (self.conv2, self.place):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
 
-    def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        return x + self.conv2(F.silu(self.conv1(self.norm(x), mask)), mask)
+    def forward(self, x: torch.Tensor, mask: torch.Tensor, place: torch.Tensor) -> torch.Tensor:
+        s, b = self.place(place).T.reshape(2, 1, x.shape[1], *x.shape[2:])
+        return x + self.conv2(F.silu(self.conv1((1 + s) * self.norm(x) + b, mask)), mask)
 
 
 class Pointwise(nn.Conv3d):

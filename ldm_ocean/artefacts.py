@@ -1,0 +1,120 @@
+"""Models on disk: a folder of JSON and safetensors, complete in itself, nothing pickled.
+
+``codec.json`` holds fields, shape and schema version, ``codec.safetensors`` weights, statistics and the mesh;
+``generator.json`` / ``generator.safetensors`` the same for the denoiser.
+"""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from . import __version__
+from .codec import Codec, IdentityCodec
+from .conditions import ParameterScaler
+from .data.fields import Fields
+from .diffusion import ConditionalMean, Denoiser
+from .dit import DiT
+from .errors import UserError
+from .grid import OceanGrid
+from .vae import Autoencoder
+
+SCHEMA = 1
+MESH = "mesh."
+
+
+def save_codec(folder: Path, codec: Codec) -> None:
+    """Write a codec with its statistics and mesh."""
+    mesh = {MESH + k: torch.from_numpy(v.copy()) for k, v in codec.grid.mesh.items()}
+    about = {"shape": codec.shape, "fields": codec.fields.records(), "periodic_x": codec.grid.periodic_x}
+    _write(folder, "codec", {**codec.state_dict(), **mesh}, {**about, "digest": codec.digest})
+
+
+def load_codec(folder: Path) -> Codec:
+    """Read a codec; UserError when it is missing, of another schema, or altered."""
+    about, tensors = _read(folder, "codec")
+    mesh = {k.removeprefix(MESH): v.numpy() for k, v in tensors.items() if k.startswith(MESH)}
+    grid = OceanGrid(mesh, about["periodic_x"])
+    fields = Fields.from_records(about["fields"])
+    codec = Autoencoder(fields, grid, **about["shape"]) if about["shape"] else IdentityCodec(fields, grid)
+    codec.load_state_dict({k: v for k, v in tensors.items() if not k.startswith(MESH)})
+    if codec.digest != about["digest"]:
+        raise UserError(f"{folder} was altered: its weights hash to {codec.digest[:12]}, not {about['digest'][:12]}")
+    return codec.eval()
+
+
+def save_generator(folder: Path, denoiser: Denoiser, scaler: ParameterScaler, about: dict) -> None:
+    """Write denoiser and parameter scaler; ``about`` must hold ``shape`` (width, depth, heads), ``curve``, ``codec``."""
+    tensors = {f"denoiser.{k}": v for k, v in denoiser.state_dict().items()}
+    tensors |= {f"scaler.{k}": v for k, v in scaler.state_dict().items()}
+    _write(folder, "generator", tensors, {**about, "parameters": scaler.names})
+
+
+def load_generator(folder: Path, codec: Codec) -> tuple[Denoiser, ParameterScaler, dict]:
+    """Read a generator made for ``codec``; UserError when it belongs to another one, with both hashes."""
+    about, tensors = _read(folder, "generator")
+    if about["codec"] != codec.digest:
+        raise UserError(f"generator {folder} was trained on codec {about['codec'][:12]}, this one is {codec.digest[:12]}: load them as a pair")
+    scaler = ParameterScaler(about["parameters"])
+    scaler.load_state_dict(_part(tensors, "scaler."))
+    denoiser = new_denoiser(codec, len(scaler.names), about["shape"])
+    denoiser.load_state_dict(_part(tensors, "denoiser."))
+    return denoiser.eval(), scaler, about
+
+
+def new_denoiser(codec: Codec, n_parameters: int, shape: dict) -> Denoiser:
+    """An untrained denoiser for the latent cells of ``codec``."""
+    network = DiT(codec.channels, n_parameters, **shape, position=codec.token_position, period=codec.grid.period)
+    return Denoiser(network, ConditionalMean(n_parameters, codec.n_tokens, codec.channels))
+
+
+def load_matching(model: nn.Module, run: Path, name: str = "codec", prefix: str = "") -> None:
+    """Copy every weight of a trained run whose name and shape agree: the warm start of a new grid or ratio."""
+    _, tensors = _read(run, name)
+    own = model.state_dict()
+    trained = _part(tensors, prefix)
+    same = {k: v for k, v in trained.items() if k in own and own[k].shape == v.shape and "normaliser" not in k}
+    if not same:
+        raise UserError(f"nothing in {run} fits this model: choose a run with the same widths")
+    model.load_state_dict({**own, **same})
+
+
+def _part(tensors: dict, prefix: str) -> dict:
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+
+
+def _write(folder: Path, name: str, tensors: dict, about: dict) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
+    save_file(tensors, folder / f".{name}.safetensors.tmp")
+    about = {"schema": SCHEMA, "version": __version__, **about}
+    (folder / f".{name}.json.tmp").write_text(json.dumps(about, indent=1))
+    for suffix in ("safetensors", "json"):
+        os.replace(folder / f".{name}.{suffix}.tmp", folder / f"{name}.{suffix}")
+
+
+def _read(folder: Path, name: str) -> tuple[dict, dict]:
+    folder = folder if (folder / f"{name}.json").exists() else folder / "best"
+    path = folder / f"{name}.json"
+    if not path.exists():
+        raise UserError(f"no {name} in {folder.parent if folder.name == 'best' else folder}: train it first, or give another folder")
+    try:
+        about = json.loads(path.read_text())
+        tensors = load_file(folder / f"{name}.safetensors")
+    except Exception as error:
+        raise UserError(f"{folder} holds no readable {name} ({error}): copy or train it again") from error
+    if about.get("schema") != SCHEMA:
+        raise UserError(f"{path} has schema {about.get('schema')}, this version reads {SCHEMA}: use the matching release")
+    return about, tensors
+
+
+def copy_artefact(source: Path, folder: Path, name: str) -> None:
+    """Copy a saved codec or generator into ``folder``."""
+    source = source if (source / f"{name}.json").exists() else source / "best"
+    folder.mkdir(parents=True, exist_ok=True)
+    for suffix in ("json", "safetensors"):
+        shutil.copy(source / f"{name}.{suffix}", folder / f"{name}.{suffix}")

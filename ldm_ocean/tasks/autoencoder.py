@@ -1,0 +1,102 @@
+"""Stage one: train the autoencoder on states of the training settings, judged on settings it has not seen."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from .. import artefacts
+from ..config import AutoencoderModel, VaeConfig
+from ..data.fields import Fields
+from ..data.normaliser import Normaliser
+from ..data.states import open_states
+from ..errors import UserError
+from ..grid import OceanGrid
+from ..losses import ReconstructionLoss
+from ..sampling import generator
+from ..vae import Autoencoder
+
+SHAPE = ("strides", "widths", "blocks", "channels")
+
+
+class AutoencoderTask(nn.Module):
+    """States in memory, random mixtures of anomalies, reconstruction loss.
+
+    Anomalies add: any linear mixture of them is nearly a state the model could have seen under other parameters, so
+    mixtures keep the autoencoder from learning the few training settings by heart.
+    """
+
+    def __init__(self, config: VaeConfig):
+        super().__init__()
+        data = open_states(config.data.states, [*config.data.train, *config.data.validation])
+        self.grid = OceanGrid.from_dataset(data)
+        self.fields = Fields.from_dataset(data, config.data.variables)
+        split = np.isin(data.split.values, config.data.train)
+        if not split.any() or split.all():
+            raise UserError(f"{config.data.states} needs samples for training and for validation: see data.train, data.validation")
+        states = self.fields.stack(data, self.grid)
+        self.model = Autoencoder(self.fields, self.grid, **{k: getattr(config.model, k) for k in SHAPE})
+        volumes = self.fields.volumes(self.grid)
+        self.model.normaliser.load_state_dict(Normaliser.fit(states[split], volumes).state_dict())
+        self.anomalies = self.model.normalise(torch.from_numpy(states[split]))
+        self.physical = torch.from_numpy(states[split])
+        self.held_out = torch.from_numpy(states[~split])
+        self.criterion = ReconstructionLoss(volumes, self.model.normaliser, config.model.vertical, config.model.power)
+        self.register_buffer("volumes", volumes, persistent=False)
+        self.options: AutoencoderModel = config.model
+        self.seed, self.size = config.train.seed, len(self.anomalies)
+        if config.model.initial:
+            artefacts.load_matching(self.model, Path(config.model.initial))
+
+    def batch(self, indices: list[int], positions: range) -> dict:
+        """Normalised anomalies and latent noise for these samples, each from (seed, position) alone."""
+        states, noise = [], []
+        for index, position in zip(indices, positions, strict=True):
+            draw = generator(self.seed, 1, position)
+            state = self.anomalies[index]
+            if torch.rand((), generator=draw) < self.options.mixtures:
+                other = self.anomalies[int(torch.randint(self.size, (), generator=draw))]
+                angle = 2 * torch.pi * torch.rand((), generator=draw)
+                state = angle.cos() * state + angle.sin() * other
+            states.append(state)
+            noise.append(torch.randn(self.options.channels, *self.model.latent_shape, generator=draw))
+        device = self.volumes.device
+        return {"states": torch.stack(states).to(device), "noise": torch.stack(noise).to(device)}
+
+    def forward(self, batch: dict) -> torch.Tensor:
+        """Loss of the batch, (1,)."""
+        estimate = self.model(batch["states"], self.options.latent_noise * batch["noise"])
+        return self.criterion(estimate, batch["states"])[None]
+
+    def validate(self) -> dict[str, float]:
+        """Share of the anomaly variance lost on held-out settings, by variable [%], and their mean as ``loss``."""
+        lost = self.lost_variance(self.held_out)
+        return {"loss": sum(lost.values()) / len(lost), **lost}
+
+    def lost_variance(self, states: torch.Tensor) -> dict[str, float]:
+        """100 Σ w (x − x̂)² / Σ w (x − x̄)² by variable, over wet cells, levels and samples."""
+        error, total = 0.0, 0.0
+        for chunk in states.split(32):
+            x = self.model.normalise(chunk.to(self.volumes.device))
+            weight = self.volumes * self.model.normaliser.scale[..., None, None].double() ** 2
+            error = error + (weight * (self.model(x) - x).square()).sum((0, 2, 3, 4))
+            total = total + (weight * x.square()).sum((0, 2, 3, 4))
+        return dict(zip(self.fields.names, (100 * error / total).tolist(), strict=True))
+
+    def figures(self) -> dict:
+        """Truth beside reconstruction of one held-out state, for each variable at the surface."""
+        from ..report.figures import map_panel
+
+        state = self.held_out[:1].to(self.volumes.device)
+        masks = self.model.masks
+        shown = torch.where(masks, self.model.normaliser.inverse(self.model(self.model.normalise(state))), 0.0)
+        pair = {"truth": state, "reconstruction": shown}
+        pair = {k: self.fields.unstack(v.cpu().numpy(), self.grid).isel(sample=0) for k, v in pair.items()}
+        depth = float(self.grid["gdept"][0])
+        return {f"maps/{name}": map_panel(pair, self.grid, name, depth) for name in self.fields.names}
+
+    def publish(self, folder: Path) -> None:
+        """Write the autoencoder with the statistics of its latents over the training set."""
+        self.model.fit_statistics(self.physical.to(self.volumes.device))
+        artefacts.save_codec(folder, self.model)
