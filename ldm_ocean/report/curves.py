@@ -45,7 +45,7 @@ def draw_levels(scores: dict[str, dict[str, list]], titles: dict[str, str], grid
             for colour, (method, by_variable) in zip(CYCLE * len(scores), scores.items(), strict=False):
                 if name in by_variable:
                     line = np.array(by_variable[name], float)
-                    axes.plot(line, grid["gdept"][: len(line)], color=colour, lw=1.2, label=method, marker=".", ms=3)
+                    axes.plot(line, grid["gdept"][: len(line)], color=colour, lw=1.2, label=method)
             depth_axis(axes, grid)
             axes.set_xlim(left=min(0.0, axes.get_xlim()[0]))
             axes.xaxis.set_major_locator(MaxNLocator(4))
@@ -74,7 +74,7 @@ def draw_curves(records: list[dict]) -> Figure | None:
     rows = -(-len(lines) // columns)
     with matplotlib.rc_context(RC):
         figure = Figure((2.3 * max(columns, 2), 1.75 * rows + 0.35), layout="constrained")
-        every = figure.subplots(rows, columns, squeeze=False).flat
+        every = figure.subplots(rows, columns, squeeze=False).ravel()
         for axes, (name, panel) in zip(every, lines.items(), strict=False):
             for split, points in panel.items():
                 x, y = np.array(sorted(points), float).T
@@ -84,7 +84,7 @@ def draw_curves(records: list[dict]) -> Figure | None:
                 axes.set_yscale("log")
             axes.set_title(name, fontsize=8.5)
             axes.set_xlabel(axis)
-        for axes in list(every):
+        for axes in every[len(lines) :]:
             axes.set_visible(False)
         _legend(figure)
         return figure

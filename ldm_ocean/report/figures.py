@@ -41,6 +41,7 @@ RC |= {"ytick.color": INK, "axes.linewidth": 0.5, "xtick.major.width": 0.5, "yti
 RC |= {"xtick.major.size": 2.5, "ytick.major.size": 2.5, "svg.fonttype": "none", "svg.hashsalt": "ocean"}
 RC |= {"axes.facecolor": "none", "axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False}
 RC |= {"axes.formatter.limits": (-4, 5)}
+DEFAULT = (cmocean.cm.deep, False)
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ def section_frame(grid: OceanGrid) -> Frame:
 
     def dress(axes):
         depth_axis(axes, grid)
-        axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 3, 5, 6, 9, 10], prune="both"))
+        axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 3, 5, 6, 9, 10], prune="both"))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: _degrees(v, "NS")))
 
     return Frame(grid["nav_lat"].mean(-1), grid["gdept"], (1.5, 1.4), dress)
@@ -112,29 +113,25 @@ def draw_rows(rows: list[Row], frame: Frame) -> Figure:
     far as half that range beyond it; arrows on the colour bar say that there is more.
     """
     names = list(dict.fromkeys(name for row in rows for name in row.panels))
-    shared = [name for name in names if name != SPREAD]
     width, height = frame.size
-    left, gap, bar, top, foot = 0.66, 0.09, 0.72, 0.28, 0.3
-    lefts = {name: left + i * (width + gap) for i, name in enumerate(shared)}
-    lefts[SPREAD] = left + len(shared) * (width + gap) + (bar if shared else 0)
-    total = lefts[SPREAD] + (width + bar if SPREAD in names else 0)
+    left, gap, bar, top, foot, pitch = 0.66, 0.09, 0.72, 0.28, 0.3, height + 0.16
+    shared = len(set(names) - {SPREAD})
+    lefts = {name: left + i * (width + gap) + (bar if name == SPREAD and shared else 0) for i, name in enumerate(names)}
     with matplotlib.rc_context(RC):
-        figure = Figure((total, top + foot + len(rows) * (height + 0.16)))
+        figure = Figure((lefts[names[-1]] + width + bar, top + foot + len(rows) * pitch))
         for r, row in enumerate(rows):
-            bottom = figure.get_figheight() - top - height - r * (height + 0.16)
-            limits = _limits([v for k, v in row.panels.items() if k != SPREAD], COLOURS.get(row.colours, (None, False))[1])
+            bottom = figure.get_figheight() - top - height - r * pitch
+            common = [name for name in row.panels if name != SPREAD]
+            limits = _limits([row.panels[name] for name in common], COLOURS.get(row.colours, DEFAULT)[1])
             for name, panel in row.panels.items():
                 axes = figure.add_axes(_box(figure, lefts[name], bottom, width, height), label=f"{row.title}|{name}")
-                last = r == len(rows) - 1 or name not in rows[r + 1].panels
                 mesh = _panel(axes, panel, frame, row, name, limits)
-                axes.tick_params(labelleft=name == names[0], labelbottom=last)
-                if r == 0:
-                    axes.set_title(name, fontsize=8.5)
-                if name == names[0]:
-                    axes.set_ylabel(row.title, fontsize=9, labelpad=6)
-                if name in (SPREAD, [k for k in row.panels if k != SPREAD][-1]):
-                    place = figure.add_axes(_box(figure, lefts[name] + width + 0.07, bottom + 0.05 * height, 0.08, 0.9 * height))
-                    _colour_bar(figure, mesh, place, row.unit, name)
+                axes.tick_params(labelleft=name == names[0], labelbottom=row is rows[-1])
+                axes.set_title(name if r == 0 else "", fontsize=8.5)
+                axes.set_ylabel(row.title if name == names[0] else "", fontsize=9, labelpad=6)
+                if name in (SPREAD, *common[-1:]):
+                    place = _box(figure, lefts[name] + width + 0.07, bottom + 0.05 * height, 0.08, 0.9 * height)
+                    _colour_bar(figure, mesh, figure.add_axes(place), row.unit, name)
         return figure
 
 
@@ -178,7 +175,7 @@ def _panel(axes, panel, frame, row, name, limits):
     for spine in axes.spines.values():
         spine.set_visible(True)
     spread = name == SPREAD
-    colours = cmocean.cm.amp if spread else COLOURS.get(row.colours, (cmocean.cm.deep, False))[0]
+    colours = cmocean.cm.amp if spread else COLOURS.get(row.colours, DEFAULT)[0]
     low, high = (0.0, _limits([panel], False)[1]) if spread else limits
     wet = np.ma.masked_invalid(panel)
     norm = Normalize(low, high)

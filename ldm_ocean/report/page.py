@@ -1,66 +1,38 @@
 """``write_report``: everything a reader needs to judge a model, in one HTML file that needs nothing else."""
 
 import os
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 
-import numpy as np
-import xarray as xr
-from matplotlib.figure import Figure
-
-from ..grid import OceanGrid
-from . import curves, figures, tables, views
+from . import curves, tables, views
+from .case import case_section, figure
+from .figures import unit_label
+from .inputs import ReportInputs
 from .style import CSS
 
-
-@dataclass(frozen=True)
-class Case:
-    """One setting the model was asked for. Any state may be missing; ``members`` has a leading dimension ``member``."""
-
-    setting: str
-    parameters: dict[str, float]
-    season: float | None = None
-    truth: xr.Dataset | None = None
-    reconstruction: xr.Dataset | None = None
-    members: xr.Dataset | None = None
-
-
-@dataclass(frozen=True)
-class ReportInputs:
-    """What the page is made of; every piece but the grid and the depths of the maps [m] may be missing.
-
-    ``metrics["methods"]`` and ``reconstruction`` are ``{method: {…: {variable: number}}}``; lists of numbers are scores
-    by level. ``training`` holds the log records of each stage, ``provenance`` nested facts.
-    """
-
-    grid: OceanGrid
-    depths: tuple[float, ...]
-    cases: tuple[Case, ...] = ()
-    climatology: xr.Dataset | None = None
-    metrics: dict = field(default_factory=dict)
-    reconstruction: dict = field(default_factory=dict)
-    training: dict[str, list[dict]] = field(default_factory=dict)
-    provenance: dict = field(default_factory=dict)
-    title: str = "Generated ocean states"
+SCORES = {  # those shown, by their names in metrics.json
+    "crps": "Fair CRPS",
+    "rmse": "RMSE of the ensemble mean",
+    "bias": "Bias of the ensemble mean",
+    "anomaly_share": "Mean square error / anomaly variance",
+    "spread_skill": "Spread / skill",
+}
+UNITLESS = ("anomaly_share", "spread_skill")
+UNRANKED = "A reconstruction has seen the truth: it is no contestant. CRPS skill is positive where the model is better."
 
 
 def write_report(path: Path, panels: ReportInputs) -> Path:
     """Write the page to ``path``, whole or not at all, and return it."""
     sections = {
-        "Scores": _scores(panels.metrics.get("methods", {}), panels),
-        "Reconstruction": _scores(panels.reconstruction, panels),
-        **{f"Setting {case.setting}": _case(case, panels) for case in panels.cases},
+        "Scores": _scores(panels.metrics, panels),
+        "Reconstruction": _reconstruction(panels.reconstruction, panels),
+        **{f"Setting {case.setting}": case_section(case, panels) for case in panels.cases},
         "Training": _training(panels.training),
         "Provenance": tables.provenance_list(panels.provenance) if panels.provenance else "",
     }
     present = [(f"s{i}", name, body) for i, (name, body) in enumerate(sections.items()) if body]
     links = "".join(f'<a href="#{key}">{escape(name)}</a>' for key, name, _ in present)
-    body = "".join(
-        f'<section id="{key}"{" class=case" if name.startswith("Setting ") else ""}><h2>{escape(name)}</h2>{text}</section>\n'
-        for key, name, text in present
-    )
+    body = "".join(f'<section id="{key}"><h2>{escape(name)}</h2>{text}</section>\n' for key, name, text in present)
     page = (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(panels.title)}</title>'
         f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{CSS}</style></head>\n'
@@ -75,162 +47,68 @@ def write_report(path: Path, panels: ReportInputs) -> Path:
     return path
 
 
-@dataclass(frozen=True)
-class _States:
-    """The states of a case by column title, ready to be seen through any function of a state."""
-
-    named: dict[str, xr.Dataset]
-    members: xr.Dataset | None
-    grid: OceanGrid
-
-    @property
-    def first(self) -> xr.Dataset:
-        return next(iter(self.named.values()), self.members)
-
-    def field(self, state: xr.Dataset, name: str) -> np.ndarray:
-        return views.values(state, name, self.grid, self.first[name].attrs["mask"])
-
-    def seen(self, view: Callable[[xr.Dataset], np.ndarray]) -> dict[str, np.ndarray]:
-        """``view`` of each state; of the members their mean, the first one and, of two or more, their spread."""
-        panels = {title: view(state) for title, state in self.named.items()}
-        if self.members is not None:
-            members = view(self.members)
-            panels |= {"generated mean": members.mean(0), "one member": members[0]}
-            if len(members) > 1:
-                panels[figures.SPREAD] = members.std(0, ddof=1)
-        return panels
-
-    def label(self, name: str) -> tuple[str, str, str]:
-        """Title, unit and standard name of a variable."""
-        attrs = self.first[name].attrs
-        return attrs.get("long_name", name), figures.unit_label(attrs.get("units", "")), attrs.get("standard_name", "")
-
-    def speed(self, state: xr.Dataset) -> np.ndarray:
-        east, north = (self.field(state, views.by_standard_name(state, n)) for n in (views.EASTWARD, views.NORTHWARD))
-        return views.speed(east, north, self.grid)
-
-    @property
-    def moves(self) -> bool:
-        return all(views.by_standard_name(self.first, n) for n in (views.EASTWARD, views.NORTHWARD))
+def _scores(metrics: dict, panels: ReportInputs) -> str:
+    """Scores of ``evaluate``: by split against the truth, and folded away those against decode(encode(truth))."""
+    units, text = metrics.get("units", {}), ""
+    for split, record in metrics.get("splits", {}).items():
+        text += f"<h3>{escape(split)} settings</h3>"
+        if "crps_skill" in record:
+            rows = {f"over {k}": v for k, v in record["crps_skill"].items()}
+            caption = "CRPS skill of the model, 1 − CRPS / CRPS"
+            text += tables.score_table(caption, "skill", rows, _notes(panels, {}))
+        for against, methods in record.get("scores", {}).items():
+            contestants = {m: tables.turned(by_variable) for m, by_variable in methods.items() if m != against}
+            body = _tables(contestants, panels, units)
+            folded = f"<details><summary>Against {escape(against)} instead</summary>{body}</details>"
+            text += body + _levels(contestants, panels) if against == "truth" else folded
+        if record.get("diagnostics"):
+            turned = {m: tables.turned(by_name) for m, by_name in record["diagnostics"].items()}
+            text += f"<h4>Scalar diagnostics</h4>{_tables(turned, panels, units)}"
+    return text and f"<p class=soft>The best of each column is in bold. {UNRANKED}</p>{text}"
 
 
-def _case(case: Case, panels: ReportInputs) -> str:
-    named = {"truth": case.truth, "reconstruction": case.reconstruction}
-    states = _States({k: v for k, v in named.items() if v is not None}, case.members, panels.grid)
-    facts = {name: f"{value:.4g}" for name, value in case.parameters.items()}
-    facts |= {"season": f"{case.season:.2f} of the year"} if case.season is not None else {}
-    facts |= {"members": str(case.members.sizes["member"])} if case.members is not None else {}
-    text = "".join(f"<span>{escape(k)} <b>{escape(v)}</b></span>" for k, v in facts.items())
-    text = f"<div class=settings>{text}</div>" if text else ""
-    if states.first is None:
-        return text + "<p class=soft>No states were given for this setting.</p>"
-    return text + _maps(states, panels) + _sections(states) + _profiles(states, panels) + _streamfunction(states)
+def _tables(methods: dict, panels: ReportInputs, units: dict[str, str]) -> str:
+    """The tables of ``{method: {score: {column: number}}}`` in the order of ``SCORES``."""
+    scores, text = tables.turned(methods), ""
+    for score in [k for k in SCORES if k in scores]:
+        notes = _notes(panels, {} if score in UNITLESS else units)
+        text += tables.score_table(SCORES[score], score, scores[score], notes)
+    return f"<div class=tables>{text}</div>"
 
 
-def _maps(states: _States, panels: ReportInputs) -> str:
-    levels = list(dict.fromkeys(views.nearest_level(panels.grid, depth) for depth in panels.depths))
-    shared = "Colours are shared along a row; the spread (standard deviation of the members) has its own."
-    text = "<h3>Maps</h3>"
-    for n, level in enumerate(levels):
-        rows = _map_rows(states, level, n == 0, None)
-        text += _figure(figures.draw_rows(rows, figures.map_frame(panels.grid)), f"{_metres(panels, level)}. {shared}")
-    if panels.climatology is None:
-        return text
-    text += "<details><summary>The same maps less the climatology</summary>"
-    for n, level in enumerate(levels):
-        rows = _map_rows(states, level, n == 0, panels.climatology)
-        caption = f"{_metres(panels, level)}, anomalies from the climatology. {shared}"
-        text += _figure(figures.draw_rows(rows, figures.map_frame(panels.grid)), caption)
-    return text + "</details>"
+def _levels(methods: dict, panels: ReportInputs) -> str:
+    """The same by level, as lines, folded away."""
+    names, scores, text = _notes(panels, {}), tables.turned(methods), ""
+    for score in [k for k in SCORES if f"{k}_by_level" in scores]:
+        lines = scores[f"{score}_by_level"]
+        titles = {
+            n: names.get(n) or n for v in lines.values() for n, x in v.items() if len(x) == len(panels.grid["gdept"])
+        }
+        text += figure(curves.draw_levels(lines, titles, panels.grid), f"{SCORES[score]}, against the truth.")
+    return text and f"<details><summary>Scores by depth</summary>{text}</details>"
 
 
-def _map_rows(states: _States, level: int, surface: bool, climatology: xr.Dataset | None) -> list[figures.Row]:
-    """One row a variable at ``level``; variables without depth are shown where ``surface`` is true."""
-    rows = []
-    for name in views.variables(states.first):
-        deep = "depth" in states.first[name].dims
-        if (deep or surface) and (climatology is None or name in climatology):
-            k = level if deep else 0
-            base = 0.0 if climatology is None else states.field(climatology, name)[k]
-            seen = states.seen(lambda s, name=name, k=k, base=base: states.field(s, name)[..., k, :, :] - base)
-            title, unit, colours = states.label(name)
-            rows.append(figures.Row(title, unit, colours if climatology is None else figures.ANOMALY, seen))
-    return rows
+def _notes(panels: ReportInputs, units: dict[str, str]) -> dict[str, str]:
+    """What stands below a column's name: the variable's long name and the unit."""
+    states = (s for case in panels.cases for s in (case.truth, case.reconstruction, case.members) if s is not None)
+    first = next(states, None)
+    notes = {n: first[n].attrs.get("long_name", "") for n in views.variables(first)} if first is not None else {}
+    return notes | {n: f"{notes.get(n, '')}\n{unit_label(u)}".strip() for n, u in units.items()}
 
 
-def _metres(panels: ReportInputs, level: int) -> str:
-    return f"{panels.grid['gdept'][level]:.0f} m"
-
-
-def _sections(states: _States) -> str:
-    grid, rows = states.grid, []
-    for standard_name in (views.TEMPERATURE, views.SALINITY):
-        name = views.by_standard_name(states.first, standard_name)
-        if name:
-            seen = states.seen(lambda s, name=name: views.zonal_mean(states.field(s, name), grid["e1t"]))
-            rows.append(figures.Row(*states.label(name), seen))
-    if states.moves:
-        seen = states.seen(lambda s: views.zonal_mean(states.speed(s), grid["e1t"]))
-        rows.append(figures.Row("speed", "m s⁻¹", "sea_water_speed", seen))
-    if not rows:
-        return ""
-    caption = "Zonal means over wet cells. The depth axis (m) is stretched towards the surface."
-    return "<h3>Meridional section</h3>" + _figure(figures.draw_rows(rows, figures.section_frame(grid)), caption)
-
-
-def _profiles(states: _States, panels: ReportInputs) -> str:
-    grid, profiles, units = states.grid, {}, {}
-    named = states.named | ({"climatology": panels.climatology} if panels.climatology is not None else {})
-    named |= {"members": states.members} if states.members is not None else {}
-    for name in views.variables(states.first):
-        if "depth" in states.first[name].dims:
-            title, unit, _ = states.label(name)
-            volume = grid.volume(states.first[name].attrs["mask"][0])
-            profiles[title] = {k: views.profile(states.field(s, name), volume) for k, s in named.items() if name in s}
-            units[title] = unit
-    if not profiles:
-        return ""
-    if states.moves:
-        profiles["speed"] = {k: views.profile(states.speed(s), grid.volume()) for k, s in named.items()}
-        units["speed"] = "m s⁻¹"
-    caption = "Area means per level; below, the same less the truth. The band spans all members."
-    return "<h3>Profiles</h3>" + _figure(curves.draw_profiles(profiles, units, grid), caption)
-
-
-def _streamfunction(states: _States) -> str:
-    name = views.by_standard_name(states.first, views.EASTWARD)
-    if not name:
-        return ""
-    seen = states.seen(lambda s: views.streamfunction(states.field(s, name), states.grid))
-    row = figures.Row("streamfunction", "Sv", figures.STREAMFUNCTION, seen)
-    caption = "Barotropic streamfunction, zero at the northern wall; clockwise gyres are positive. Colours are compressed away from zero."
-    return "<h3>Barotropic streamfunction</h3>" + _figure(figures.draw_rows([row], figures.corner_frame(states.grid)), caption)
-
-
-def _scores(methods: dict, panels: ReportInputs) -> str:
-    if not methods:
-        return ""
-    states = [s for case in panels.cases for s in (case.truth, case.reconstruction, case.members) if s is not None]
-    names = {n: s[n].attrs.get("long_name", "") for s in states[:1] for n in views.variables(s)}
-    text = f"<div class=tables>{tables.score_tables(methods, names)}</div>"
-    by_level = tables.grouped(methods, list)
-    for path, scores in by_level.items():
-        titles = {n: names.get(n) or n for numbers in scores.values() for n in numbers}
-        title = " · ".join(path)
-        text += f"<details><summary>{escape(title)}</summary>{_figure(curves.draw_levels(scores, titles, panels.grid), title)}</details>"
-    return "<p class=soft>The best of each column is in bold.</p>" + text
+def _reconstruction(methods: dict, panels: ReportInputs) -> str:
+    """Any ``{method: {…: {variable: number}}}``: every path in between is a table."""
+    drawn = (
+        tables.score_table(" · ".join(path), " ".join(path), rows, _notes(panels, {}))
+        for path, rows in tables.grouped(methods).items()
+    )
+    text = "".join(drawn)
+    return text and f"<p class=soft>The best of each column is in bold.</p><div class=tables>{text}</div>"
 
 
 def _training(stages: dict[str, list[dict]]) -> str:
     drawn = {name: curves.draw_curves(records) for name, records in stages.items()}
-    return "".join(
-        f"<h3>{escape(name)}</h3>{_figure(figure, f'Training of {name}.')}" for name, figure in drawn.items() if figure
-    )
-
-
-def _figure(figure: Figure, caption: str) -> str:
-    svg = figures.to_svg(figure, escape(caption, quote=True))
-    return f"<figure>{svg}<figcaption>{escape(caption)}</figcaption></figure>\n"
+    return "".join(f"<h3>{escape(name)}</h3>{figure(f, f'Training of {name}.')}" for name, f in drawn.items() if f)
 
 
 def _subtitle(panels: ReportInputs) -> str:

@@ -16,10 +16,13 @@ BEST: dict[str, Callable[[float], float]] = {
     "r2": lambda v: -v,
     "correlation": lambda v: -v,
 }
+REFERENCE = "reconstruction"  # it has seen the truth: no contestant
 NEUTRAL = ("spread", "skill", "count", "members", "samples", "time", "seconds")  # numbers that are no contest
 
 
-def leaves(tree: dict, kind: type | tuple[type, ...], path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], object]]:
+def leaves(
+    tree: dict, kind: type | tuple[type, ...], path: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], object]]:
     """(path, value) of every value of ``kind`` in nested dictionaries; booleans are no numbers."""
     for key, value in tree.items():
         if isinstance(value, dict):
@@ -38,7 +41,7 @@ def grouped(methods: dict, kind: type | tuple[type, ...] = (int, float)) -> dict
 
 def best(values: dict[str, float], score: str) -> set[str]:
     """The methods whose number is best; none where there is nothing to compare."""
-    finite = {method: v for method, v in values.items() if isfinite(v)}
+    finite = {method: v for method, v in values.items() if isfinite(v) and method != REFERENCE}
     if len(finite) < 2 or score in NEUTRAL:
         return set()
     key = next((rule for part, rule in BEST.items() if part in score), lambda v: v)
@@ -46,24 +49,28 @@ def best(values: dict[str, float], score: str) -> set[str]:
     return {method for method, v in finite.items() if key(v) == winner}
 
 
-def score_table(title: str, score: str, rows: dict[str, dict[str, float]], long_names: dict[str, str]) -> str:
-    """One table; ``score`` says how to find the best, ``long_names`` what stands below a column's name."""
+def turned(table: dict[str, dict]) -> dict[str, dict]:
+    """``{a: {b: x}}`` → ``{b: {a: x}}``."""
+    out: dict[str, dict] = {}
+    for outer, row in table.items():
+        for inner, x in row.items():
+            out.setdefault(inner, {})[outer] = x
+    return out
+
+
+def score_table(title: str, score: str, rows: dict[str, dict[str, float]], notes: dict[str, str]) -> str:
+    """One table; ``score`` says how to find the best, ``notes`` what stands below a column's name, line by line."""
     columns = list(dict.fromkeys(column for numbers in rows.values() for column in numbers))
-    winners = {c: best({m: n[c] for m, n in rows.items() if c in n}, c if not score else score) for c in columns}
+    winners = {c: best({m: n[c] for m, n in rows.items() if c in n}, score or c) for c in columns}
     formats = {c: _decimals([n[c] for n in rows.values() if c in n]) for c in columns}
-    head = "".join(f'<th scope="col">{escape(c)}{_small(long_names.get(c, ""))}</th>' for c in columns)
+    head = "".join(f'<th scope="col">{escape(c)}{_small(notes.get(c, ""))}</th>' for c in columns)
     body = ""
     for method, numbers in rows.items():
         cells = (_cell(numbers.get(c), formats[c], method in winners[c]) for c in columns)
         body += f'<tr><th scope="row">{escape(method)}</th>{"".join(cells)}</tr>\n'
     caption = f"<caption>{escape(title)}</caption>" if title else ""
-    return f'<div class="wide"><table>{caption}<thead><tr><th></th>{head}</tr></thead>\n<tbody>{body}</tbody></table></div>'
-
-
-def score_tables(methods: dict, long_names: dict[str, str]) -> str:
-    """Every table in ``{method: {…: {column: number}}}``."""
-    tables = grouped(methods).items()
-    return "\n".join(score_table(" · ".join(path), path[-1] if path else "", rows, long_names) for path, rows in tables)
+    head = f"<thead><tr><th></th>{head}</tr></thead>"
+    return f'<div class="wide"><table>{caption}{head}\n<tbody>{body}</tbody></table></div>'
 
 
 def provenance_list(record: dict) -> str:
@@ -83,7 +90,7 @@ def _fact(value) -> str:
 
 
 def _small(text: str) -> str:
-    return f"<small>{escape(text)}</small>" if text else ""
+    return "".join(f"<small>{escape(line)}</small>" for line in text.splitlines())
 
 
 def _cell(value, digits: int, winner: bool) -> str:
@@ -95,8 +102,8 @@ def _cell(value, digits: int, winner: bool) -> str:
 
 
 def _decimals(values: list[float]) -> int:
-    """Decimals that show three digits of the smallest number of a column, five at most."""
-    sizes = [abs(v) for v in values if isfinite(v) and v != 0]
+    """Decimals that show three digits of the median number of a column, five at most."""
+    sizes = sorted(abs(v) for v in values if isfinite(v) and v != 0)
     if not sizes or all(isinstance(v, int) for v in values):
         return 0
-    return min(max(2 - floor(log10(min(sizes))), 0), 5)
+    return min(max(2 - floor(log10(sizes[len(sizes) // 2])), 0), 5)

@@ -73,10 +73,14 @@ def streamfunction(east: np.ndarray, grid: OceanGrid) -> np.ndarray:
         east_wet[:, -1] = False
     either = wet | east_wet
     north_wet[:-1] = either[1:]
-    return np.where(either | north_wet, barotropic_streamfunction(np.nan_to_num(east), grid["e2u"], grid["e3u"]), np.nan)
+    return np.where(
+        either | north_wet, barotropic_streamfunction(np.nan_to_num(east), grid["e2u"], grid["e3u"]), np.nan
+    )
 
 
 def _weighted_mean(field, weight, axes):
     weight = np.where(np.isfinite(field), weight, 0.0)
     total = weight.sum(axes)
-    return np.divide((np.nan_to_num(field) * weight).sum(axes), total, out=np.full(total.shape, np.nan), where=total > 0)
+    return np.divide(
+        (np.nan_to_num(field) * weight).sum(axes), total, out=np.full(total.shape, np.nan), where=total > 0
+    )
