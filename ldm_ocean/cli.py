@@ -1,0 +1,47 @@
+"""The command line: ``ldm-ocean <command>``; each command lives beside what it runs."""
+
+import argparse
+import sys
+
+from . import __version__
+from .errors import exit_politely
+
+COMMANDS = {
+    "simulate": "run the DINO-like basin on Veros for a design of parameter settings",
+    "prepare": "any ocean model's files → the canonical state store",
+    "encode": "states → latents, once, with the statistics and hashes that stage two needs",
+    "sample": "generate spun-up states for given parameters",
+    "evaluate": "score a model, or any prepared states",
+    "demo": "train both stages small, sample unseen parameters, score, write report.html",
+}
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Parse and run; a mistake in the input is one line on stderr and exit code 2."""
+    exit_politely(lambda: _run(sys.argv[1:] if arguments is None else arguments))
+
+
+def _run(arguments: list[str]) -> None:
+    parser = argparse.ArgumentParser("ldm-ocean", description="Spun-up ocean states without the spin-up.")
+    parser.add_argument("--version", action="version", version=__version__)
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="command")
+    chosen = next((a for a in arguments if a in COMMANDS), None)
+    for name, summary in COMMANDS.items():
+        sub = subparsers.add_parser(name, help=summary, description=summary.capitalize() + ".")
+        if name == chosen:  # import only what runs: `--help` stays quick
+            module = _module(name)
+            sub.epilog, sub.formatter_class = module.EXAMPLES, argparse.RawDescriptionHelpFormatter
+            module.add_arguments(sub)
+            sub.set_defaults(run=module.run)
+    args = parser.parse_args(arguments)
+    args.run(args)
+
+
+def _module(name: str):
+    from importlib import import_module
+
+    return import_module({"simulate": ".simulate.command"}.get(name, f".{name}"), __package__)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,49 @@
+"""``ldm-ocean encode``: states → the latent store."""
+
+import argparse
+from pathlib import Path
+
+from . import artefacts
+from .codec import IdentityCodec
+from .data.fields import Fields
+from .data.latents import write_latents
+from .data.normaliser import Normaliser
+from .data.states import open_states
+from .errors import UserError
+from .grid import OceanGrid
+
+EXAMPLES = """examples:
+  ldm-ocean encode data/dino-coarse --codec runs/vae --out runs/latents.zarr
+  ldm-ocean encode data/dino-coarse --identity runs/pixel --out runs/pixel.zarr     latent = state, no autoencoder
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Of ``ldm-ocean encode``."""
+    parser.add_argument("states", type=Path, help="a folder from `simulate` or a store from `prepare`")
+    how = parser.add_mutually_exclusive_group(required=True)
+    how.add_argument("--codec", type=Path, help="a run of train_vae.py, or the folder of a saved model")
+    how.add_argument("--identity", type=Path, help="write an identity codec into this folder and use it")
+    parser.add_argument("--out", type=Path, required=True, help="the latent store to write")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Encode every state and say how large the result is."""
+    states = open_states(args.states)
+    codec = artefacts.load_codec(args.codec) if args.codec else identity_codec(args.states, args.identity)
+    if codec.grid.digest != OceanGrid.from_dataset(states).digest:
+        raise UserError(f"codec and states have different grids ({codec.grid.digest[:12]}, {OceanGrid.from_dataset(states).digest[:12]}): prepare the states on the codec's mesh")
+    count = states.sizes["sample"]
+    print(f"{count} states → {codec.n_tokens} × {codec.channels} latents each, {2e-6 * count * codec.n_tokens * codec.channels:.1f} MB")
+    write_latents(args.out, codec, states)
+
+
+def identity_codec(states_path: Path, folder: Path) -> IdentityCodec:
+    """An ``IdentityCodec`` with the statistics of the training states, saved in ``folder``."""
+    training = open_states(states_path, ["train"])
+    grid, fields = OceanGrid.from_dataset(training), Fields.from_dataset(training)
+    codec = IdentityCodec(fields, grid)
+    states = fields.stack(training, grid)
+    codec.normaliser.load_state_dict(Normaliser.fit(states, fields.volumes(grid)).state_dict())
+    artefacts.save_codec(folder, codec)
+    return codec

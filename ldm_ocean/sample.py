@@ -1,0 +1,75 @@
+"""``ldm-ocean sample``: spun-up states for given parameters, as Zarr or NetCDF."""
+
+import argparse
+import os
+import shutil
+from pathlib import Path
+
+import xarray as xr
+
+from .data.states import open_states
+from .errors import UserError
+from .pipeline import STEPS, OceanLDM
+
+EXAMPLES = """examples:
+  ldm-ocean sample pretrained/dino-coarse rn_ztau0=0.22 rn_tstar_n=6 rn_avt0=3e-5 --members 16 --out samples.zarr
+  ldm-ocean sample runs/diffusion rn_ztau0=0.15 rn_tstar_n=4 rn_avt0=2e-5 --season 0.5 --out summer.nc
+  ldm-ocean sample runs/diffusion rn_ztau0=0.15 rn_tstar_n=4 rn_avt0=2e-5 --context unfinished.zarr --out states.zarr
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Of ``ldm-ocean sample``."""
+    parser.add_argument("model", type=Path, help="folder of a saved model or of a run of train_diffusion.py")
+    parser.add_argument("parameters", nargs="+", metavar="name=value", help="every parameter the model was trained on")
+    parser.add_argument("--out", type=Path, required=True, help="samples.zarr or samples.nc")
+    parser.add_argument("--members", type=int, default=16, help="independent states (16)")
+    parser.add_argument("--season", type=float, default=0.0, help="share of the year, 0 to 1 (0)")
+    parser.add_argument("--context", type=Path, help="a store whose last state is an earlier one, e.g. of an unfinished spin-up")
+    parser.add_argument("--steps", type=int, default=STEPS, help=f"network evaluations a member ({STEPS})")
+    parser.add_argument("--guidance", type=float, default=1.0, help="classifier-free guidance weight; doubles the cost (1: off)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    parser.add_argument("--strict", action="store_true", help="refuse parameters outside the training range")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Sample and write, atomically."""
+    parameters = dict(_assignment(p) for p in args.parameters)
+    model = OceanLDM.from_pretrained(args.model, args.device)
+    context = open_states(args.context).isel(sample=[-1]) if args.context else None
+    states = model.sample(
+        parameters,
+        members=args.members,
+        seed=args.seed,
+        season=args.season,
+        context=context,
+        steps=args.steps,
+        guidance=args.guidance,
+        strict=args.strict,
+    )
+    write_states(states, args.out)
+    print(f"{args.members} states of {', '.join(model.fields.names)} in {args.out}")
+
+
+def write_states(states: xr.Dataset, path: Path) -> None:
+    """Write a data set as Zarr or NetCDF by its suffix; the final name appears only when complete."""
+    if path.suffix not in (".nc", ".zarr"):
+        raise UserError(f"cannot tell the format of {path}: end it in .zarr or .nc")
+    if not path.resolve().parent.is_dir():
+        raise UserError(f"no folder {path.resolve().parent}: create it first")
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
+    if path.suffix == ".nc":
+        states.to_netcdf(temporary, engine="h5netcdf")
+    else:
+        states.to_zarr(temporary, mode="w", consolidated=False)
+        shutil.rmtree(path, ignore_errors=True)
+    os.replace(temporary, path)
+
+
+def _assignment(text: str) -> tuple[str, float]:
+    name, equals, value = text.partition("=")
+    try:
+        return name, float(value)
+    except ValueError:
+        raise UserError(f"cannot read parameter {text!r}: write name=value with a number") from None

@@ -1,0 +1,39 @@
+import pytest
+
+from ldm_ocean.config import CONFIGS, DiffusionConfig, VaeConfig, load
+from ldm_ocean.errors import UserError
+
+
+def test_later_arguments_win_over_groups_and_defaults():
+    config = load(VaeConfig, "vae", ["train=vae-demo", "train.lr=0.5"])
+    assert config.train.lr == 0.5
+    assert config.train.ema == 0.98
+    assert config.data.train == ["train"]
+
+
+@pytest.mark.parametrize("experiment", sorted(p.stem for p in (CONFIGS / "experiment").glob("*.yaml")))
+def test_every_shipped_experiment_loads_for_both_stages(experiment):
+    load(VaeConfig, "vae", [f"experiment={experiment}"])
+    load(DiffusionConfig, "diffusion", [f"experiment={experiment}"])
+
+
+@pytest.mark.parametrize(
+    ("argument", "says"),
+    [
+        ("train.lrr=1", "did you mean 'lr'"),
+        ("trian.lr=1", "did you mean 'train'"),
+        ("train.lr=fast", "train.lr"),
+        ("model=vea", "did you mean 'vae'"),
+        ("experiment=demoo", "did you mean 'demo'"),
+        ("data=nowhere.yaml", "nowhere.yaml"),
+        ("train", "key=value"),
+        ("train.lr=${oc.env:HOME}", "interpolation"),
+        ("model=dit", "unknown key 'model."),
+        ("train={lr: 1}", "no train config"),
+    ],
+)
+def test_a_mistake_is_one_line_that_names_the_key_or_the_nearest(argument, says):
+    with pytest.raises(UserError) as error:
+        load(VaeConfig, "vae", [argument])
+    assert says in str(error.value)
+    assert "\n" not in str(error.value)

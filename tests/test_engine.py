@@ -1,0 +1,140 @@
+import json
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from ldm_ocean import checkpoint, engine
+from ldm_ocean.config import Train
+from ldm_ocean.ema import EMA
+from ldm_ocean.errors import UserError
+from ldm_ocean.sampling import generator
+
+
+class Line(nn.Module):
+    """Fit y = 2x from 13 noisy points; the noise of a sample depends on its position alone."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.model = nn.Sequential(nn.Linear(1, 4), nn.Tanh(), nn.Linear(4, 1))
+        self.size, self.seen = 13, []
+
+    def batch(self, indices, positions):
+        self.seen += indices
+        noise = torch.stack([torch.randn((), generator=generator(0, p)) for p in positions])
+        x = torch.tensor(indices, dtype=torch.float32) / 13
+        return {"x": x[:, None], "y": (2 * x + 0.01 * noise)[:, None]}
+
+    def forward(self, batch):
+        return (self.model(batch["x"]) - batch["y"]).square().mean(1)
+
+    def validate(self):
+        return {"loss": float(self(self.batch(list(range(13)), range(13))).mean())}
+
+    def figures(self):
+        return {}
+
+    def publish(self, folder):
+        folder.mkdir(parents=True, exist_ok=True)
+
+
+CONFIG = Train(samples=80, global_batch_size=4, device_batch_size=2, lr=0.01, validate_every=20, checkpoint_every=20, device="cpu")
+
+
+def losses(run):
+    return [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+
+
+def test_a_run_stopped_and_resumed_equals_one_that_was_not(tmp_path):
+    whole, cut = Line(), Line()
+    engine.fit(whole, CONFIG, tmp_path / "whole")
+
+    class Stop(Exception):
+        pass
+
+    def stop_at_52(indices, positions, batch=cut.batch):
+        if positions.start >= 52:
+            raise Stop
+        return batch(indices, positions)
+
+    cut.batch = stop_at_52
+    with pytest.raises(Stop):
+        engine.fit(cut, CONFIG, tmp_path / "cut")
+    again = Line()
+    engine.fit(again, CONFIG, tmp_path / "cut")
+    for a, b in zip(whole.model.parameters(), again.model.parameters(), strict=True):
+        assert torch.equal(a, b)
+    assert losses(tmp_path / "whole")[-1] == losses(tmp_path / "cut")[-1]
+
+
+def test_every_sample_comes_once_an_epoch_in_an_order_that_the_seed_gives():
+    order = engine.Order(13, seed=3)
+    epochs = [[order[13 * e + i] for i in range(13)] for e in range(3)]
+    assert all(sorted(e) == list(range(13)) for e in epochs)
+    assert epochs[0] != epochs[1]
+    assert [engine.Order(13, seed=3)[p] for p in range(13, 26)] == epochs[1]
+
+
+def test_the_learning_rate_follows_samples_not_steps():
+    config = replace(CONFIG, samples=1000, warmup=0.1, lr=1.0)
+    assert engine.learning_rate(50, config) == pytest.approx(0.5)
+    assert engine.learning_rate(100, config) == pytest.approx(1.0)
+    assert engine.learning_rate(550, config) == pytest.approx(0.5)
+    assert engine.learning_rate(1000, config) == pytest.approx(0.0, abs=1e-12)
+
+
+@pytest.mark.parametrize("processes", [1, 2, 4])
+def test_the_global_batch_is_the_same_however_many_processes_share_it(processes):
+    config = replace(CONFIG, global_batch_size=24, device_batch_size=5)
+    micro, accumulation = engine.share_of_batch(config, processes)
+    assert processes * micro * accumulation == 24
+    assert micro <= 5
+
+
+def test_a_batch_that_cannot_be_shared_out_is_refused():
+    with pytest.raises(UserError, match="not divisible by 3"):
+        engine.share_of_batch(CONFIG, 3)
+
+
+def test_only_the_newest_checkpoints_are_kept_and_none_is_half_written(tmp_path):
+    engine.fit(Line(), CONFIG, tmp_path)
+    assert [p.name for p in checkpoint.complete(tmp_path / "checkpoints")] == ["0000000060", "0000000080"]
+    assert not list((tmp_path / "checkpoints").glob(".*"))
+
+
+def test_a_checkpoint_of_another_shape_is_refused_politely(tmp_path):
+    engine.fit(Line(), CONFIG, tmp_path)
+    other = Line()
+    other.model = nn.Linear(1, 1)
+    with pytest.raises(UserError, match="does not fit this config"):
+        engine.fit(other, CONFIG, tmp_path)
+
+
+def test_a_loss_that_is_not_finite_stops_before_the_update(tmp_path):
+    task = Line()
+    task.forward = lambda batch: task.model(batch["x"]).mean(1) * math.nan
+    before = [p.clone() for p in task.model.parameters()]
+    with pytest.raises(FloatingPointError, match="sample 0"):
+        engine.fit(task, CONFIG, tmp_path)
+    assert all(torch.equal(a, b) for a, b in zip(before, task.model.parameters(), strict=True))
+
+
+def test_the_average_follows_its_closed_form_and_raw_weights_return_even_after_an_error():
+    model = nn.Linear(1, 1, bias=False)
+    nn.init.constant_(model.weight, 0.0)
+    ema = EMA(model, decay=0.9)
+    expected = 0.0
+    for n in range(1, 30):
+        nn.init.constant_(model.weight, float(n))
+        ema.update(model)
+        beta = min(0.9, (1 + n) / (10 + n))
+        expected = beta * expected + (1 - beta) * n
+    assert float(ema.average["weight"]) == pytest.approx(expected, rel=1e-6)
+    with pytest.raises(ZeroDivisionError), ema.applied(model):
+        assert float(model.weight) == pytest.approx(expected, rel=1e-6)
+        raise ZeroDivisionError
+    assert np.isclose(float(model.weight), 29.0)

@@ -1,0 +1,52 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ldm_ocean.errors import UserError
+from ldm_ocean.grid import OceanGrid, depth_to_space, mask_pyramid, space_to_depth
+
+strides = st.tuples(*[st.integers(1, 3)] * 3)
+shapes = st.tuples(*[st.integers(1, 7)] * 3)
+
+
+@given(shapes, strides, st.integers(0, 2**31 - 1))
+@settings(max_examples=40, deadline=None)
+def test_a_coarse_cell_is_wet_if_any_fine_cell_is(shape, stride, seed):
+    mask = torch.from_numpy(np.random.default_rng(seed).random(shape) < 0.3)
+    coarse = mask_pyramid(mask, [stride])[1].mask[0, 0]
+    for index in np.ndindex(*coarse.shape):
+        block = mask[tuple(slice(i * s, (i + 1) * s) for i, s in zip(index, stride, strict=True))]
+        assert bool(coarse[index]) == bool(block.any())
+
+
+@given(shapes, strides)
+@settings(max_examples=40, deadline=None)
+def test_depth_to_space_inverts_space_to_depth_on_odd_sizes(shape, stride):
+    x = torch.randn(2, 3, *shape)
+    assert torch.equal(depth_to_space(space_to_depth(x, stride), stride, shape), x)
+
+
+def test_the_wet_fraction_counts_padding_as_land():
+    level = mask_pyramid(torch.ones(1, 3, 3, dtype=torch.bool), [(1, 2, 2)])[1]
+    assert level.fraction[0, 0, 0].tolist() == [[1.0, 0.5], [0.5, 0.25]]
+
+
+def test_volume_is_the_product_of_the_scale_factors_and_zero_on_land(grid):
+    volume = grid.volume("u")
+    expected = grid["e1u"] * grid["e2u"] * grid["e3u"]
+    assert np.allclose(volume[grid["umask"]], expected[grid["umask"]])
+    assert (volume[~grid["umask"]] == 0).all()
+
+
+def test_the_digest_sees_a_single_flipped_cell(states, grid):
+    other = states.copy(deep=True)
+    other["tmask"][0, 4, 3] = 0
+    assert OceanGrid.from_dataset(states).digest == grid.digest
+    assert OceanGrid.from_dataset(other).digest != grid.digest
+
+
+def test_a_missing_mesh_variable_is_named(states):
+    with pytest.raises(UserError, match="e3v"):
+        OceanGrid.from_dataset(states.drop_vars("e3v"))
