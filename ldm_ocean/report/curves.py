@@ -36,20 +36,22 @@ def draw_profiles(profiles: dict[str, dict[str, np.ndarray]], units: dict[str, s
         return figure
 
 
-def draw_levels(scores: dict[str, dict[str, list]], titles: dict[str, str], grid: OceanGrid) -> Figure:
-    """A score against depth: ``scores[method][variable]`` (depth,), one panel a variable, one line a method."""
-    names = [k for k in titles if any(k in by_variable for by_variable in scores.values())]
+def draw_levels(scores: dict[str, dict[str, list]], titles: dict[str, tuple[str, str]], grid: OceanGrid) -> Figure:
+    """A score against depth: ``scores[method][variable]`` (depth,), one line a method, one panel for each variable in
+    ``titles``, which gives its title and unit."""
+    names = list(titles)
     with matplotlib.rc_context(RC):
         figure = Figure((1.95 * max(len(names), 2) + 0.4, 2.9), layout="constrained")
         for axes, name in zip(figure.subplots(1, len(names), squeeze=False, sharey=True)[0], names, strict=True):
             for colour, (method, by_variable) in zip(CYCLE * len(scores), scores.items(), strict=False):
                 if name in by_variable:
                     line = np.array(by_variable[name], float)
-                    axes.plot(line, grid["gdept"][: len(line)], color=colour, lw=1.2, label=method)
+                    axes.plot(line, grid["gdept"], color=colour, lw=1.2, label=method)
             depth_axis(axes, grid)
             axes.set_xlim(left=min(0.0, axes.get_xlim()[0]))
             axes.xaxis.set_major_locator(MaxNLocator(4))
-            axes.set_title(titles[name], fontsize=9)
+            axes.set_title(titles[name][0], fontsize=9)
+            axes.set_xlabel(titles[name][1])
         figure.axes[0].set_ylabel("depth [m]")
         _legend(figure)
         return figure

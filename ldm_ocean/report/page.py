@@ -60,7 +60,7 @@ def _scores(metrics: dict, panels: ReportInputs) -> str:
             contestants = {m: tables.turned(by_variable) for m, by_variable in methods.items() if m != against}
             body = _tables(contestants, panels, units)
             folded = f"<details><summary>Against {escape(against)} instead</summary>{body}</details>"
-            text += body + _levels(contestants, panels) if against == "truth" else folded
+            text += body + _levels(contestants, panels, units) if against == "truth" else folded
         if record.get("diagnostics"):
             turned = {m: tables.turned(by_name) for m, by_name in record["diagnostics"].items()}
             text += f"<h4>Scalar diagnostics</h4>{_tables(turned, panels, units)}"
@@ -76,15 +76,15 @@ def _tables(methods: dict, panels: ReportInputs, units: dict[str, str]) -> str:
     return f"<div class=tables>{text}</div>"
 
 
-def _levels(methods: dict, panels: ReportInputs) -> str:
+def _levels(methods: dict, panels: ReportInputs, units: dict[str, str]) -> str:
     """The same by level, as lines, folded away."""
     names, scores, text = _notes(panels, {}), tables.turned(methods), ""
     for score in [k for k in SCORES if f"{k}_by_level" in scores]:
         lines = scores[f"{score}_by_level"]
-        titles = {
-            n: names.get(n) or n for v in lines.values() for n, x in v.items() if len(x) == len(panels.grid["gdept"])
-        }
-        text += figure(curves.draw_levels(lines, titles, panels.grid), f"{SCORES[score]}, against the truth.")
+        deep = [n for v in lines.values() for n, x in v.items() if len(x) - x.count(None) > 1]
+        titles = {n: (names.get(n) or n, "" if score in UNITLESS else unit_label(units.get(n, ""))) for n in deep}
+        if titles:
+            text += figure(curves.draw_levels(lines, titles, panels.grid), f"{SCORES[score]}, against the truth.")
     return text and f"<details><summary>Scores by depth</summary>{text}</details>"
 
 
