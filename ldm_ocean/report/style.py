@@ -39,5 +39,5 @@ code { font: 13px/1.5 ui-monospace, "DejaVu Sans Mono", monospace; overflow-wrap
 details { margin: 10px 0 20px; } summary { cursor: pointer; color: var(--accent); }
 footer { color: var(--soft); font-size: 13px; margin: 44px 0 36px; }
 @media print { body { background: #fff; color: #000; font-size: 11pt; } nav { display: none; } figure, table, tr
-  { break-inside: avoid; } h2, h3 { break-after: avoid; }  }
+  { break-inside: avoid; } figure svg { max-height: 235mm; max-width: 100%; } h2, h3 { break-after: avoid; } }
 """
