@@ -30,7 +30,7 @@ class States:
 
     @property
     def first(self) -> xr.Dataset:
-        return next(iter(self.named.values()), self.members)
+        return next(s for s in (*self.named.values(), self.members) if s is not None)
 
     def field(self, state: xr.Dataset, name: str) -> np.ndarray:
         return views.values(state, name, self.grid, self.first[name].attrs["mask"])
@@ -50,13 +50,19 @@ class States:
         attrs = self.first[name].attrs
         return attrs.get("long_name", name), figures.unit_label(attrs.get("units", "")), attrs.get("standard_name", "")
 
+    @property
+    def currents(self) -> list[str]:
+        """Eastward and northward velocity, as far as the states have them."""
+        names = (views.by_standard_name(self.first, n) for n in (views.EASTWARD, views.NORTHWARD))
+        return [name for name in names if name]
+
     def speed(self, state: xr.Dataset) -> np.ndarray:
-        east, north = (self.field(state, views.by_standard_name(state, n)) for n in (views.EASTWARD, views.NORTHWARD))
+        east, north = (self.field(state, name) for name in self.currents)
         return views.speed(east, north, self.grid)
 
     @property
     def moves(self) -> bool:
-        return all(views.by_standard_name(self.first, n) for n in (views.EASTWARD, views.NORTHWARD))
+        return len(self.currents) == 2
 
 
 def case_section(case: Case, panels: ReportInputs) -> str:
@@ -68,7 +74,7 @@ def case_section(case: Case, panels: ReportInputs) -> str:
     facts |= {"members": str(case.members.sizes["member"])} if case.members is not None else {}
     text = "".join(f"<span>{escape(k)} <b>{escape(v)}</b></span>" for k, v in facts.items())
     text = f"<div class=settings>{text}</div>" if text else ""
-    if states.first is None:
+    if not states.named and states.members is None:
         return text + "<p class=soft>No states were given for this setting.</p>"
     return text + _maps(states, panels) + _sections(states) + _profiles(states, panels) + _streamfunction(states)
 
@@ -96,12 +102,17 @@ def _map_rows(states: States, level: int, surface: bool, climatology: xr.Dataset
     for name in views.variables(states.first):
         deep = "depth" in states.first[name].dims
         if (deep or surface) and (climatology is None or name in climatology):
-            k = level if deep else 0
-            base = 0.0 if climatology is None else states.field(climatology, name)[k]
-            seen = states.seen(lambda s, name=name, k=k, base=base: states.field(s, name)[..., k, :, :] - base)
-            title, unit, colours = states.label(name)
-            rows.append(figures.Row(title, unit, colours if climatology is None else figures.ANOMALY, seen))
+            rows.append(_map_row(states, name, level if deep else 0, climatology))
     return rows
+
+
+def _map_row(states: States, name: str, level: int, climatology: xr.Dataset | None) -> figures.Row:
+    title, unit, colours = states.label(name)
+    if climatology is None:
+        return figures.Row(title, unit, colours, states.seen(lambda s: states.field(s, name)[..., level, :, :]))
+    base = states.field(climatology, name)[level]
+    seen = states.seen(lambda s: states.field(s, name)[..., level, :, :] - base)
+    return figures.Row(title, unit, figures.ANOMALY, seen)
 
 
 def _metres(panels: ReportInputs, level: int) -> str:
@@ -109,12 +120,9 @@ def _metres(panels: ReportInputs, level: int) -> str:
 
 
 def _sections(states: States) -> str:
-    grid, rows = states.grid, []
-    for standard_name in (views.TEMPERATURE, views.SALINITY):
-        name = views.by_standard_name(states.first, standard_name)
-        if name:
-            seen = states.seen(lambda s, name=name: views.zonal_mean(states.field(s, name), grid["e1t"]))
-            rows.append(figures.Row(*states.label(name), seen))
+    grid = states.grid
+    names = [views.by_standard_name(states.first, n) for n in (views.TEMPERATURE, views.SALINITY)]
+    rows = [_section_row(states, name) for name in names if name]
     if states.moves:
         seen = states.seen(lambda s: views.zonal_mean(states.speed(s), grid["e1t"]))
         rows.append(figures.Row("speed", "m s⁻¹", "sea_water_speed", seen))
@@ -124,8 +132,15 @@ def _sections(states: States) -> str:
     return "<h3>Meridional section</h3>" + figure(figures.draw_rows(rows, figures.section_frame(grid)), caption)
 
 
+def _section_row(states: States, name: str) -> figures.Row:
+    seen = states.seen(lambda s: views.zonal_mean(states.field(s, name), states.grid["e1t"]))
+    return figures.Row(*states.label(name), seen)
+
+
 def _profiles(states: States, panels: ReportInputs) -> str:
-    grid, profiles, units = states.grid, {}, {}
+    grid = states.grid
+    profiles: dict[str, dict[str, np.ndarray]] = {}
+    units: dict[str, str] = {}
     named = states.named | ({"climatology": panels.climatology} if panels.climatology is not None else {})
     named |= {"members": states.members} if states.members is not None else {}
     for name in views.variables(states.first):
@@ -137,7 +152,8 @@ def _profiles(states: States, panels: ReportInputs) -> str:
     if not profiles:
         return ""
     if states.moves:
-        profiles["speed"] = {k: views.profile(states.speed(s), grid.volume()) for k, s in named.items()}
+        moving = {k: s for k, s in named.items() if all(name in s for name in states.currents)}
+        profiles["speed"] = {k: views.profile(states.speed(s), grid.volume()) for k, s in moving.items()}
         units["speed"] = "m s⁻¹"
     caption = "Area means per level; below, the same less the truth. The band spans all members."
     return "<h3>Profiles</h3>" + figure(curves.draw_profiles(profiles, units, grid), caption)

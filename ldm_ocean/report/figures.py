@@ -8,6 +8,7 @@ import io
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import cmocean
 import matplotlib
@@ -36,7 +37,13 @@ COLOURS = {
     "sea_water_speed": (cmocean.cm.speed, False),
     STREAMFUNCTION: (cmocean.cm.curl, True),
 }
-RC = {"font.size": 8, "text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": INK, "xtick.color": INK}
+RC: dict[Any, Any] = {
+    "font.size": 8,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": INK,
+    "xtick.color": INK,
+}
 RC |= {"ytick.color": INK, "axes.linewidth": 0.5, "xtick.major.width": 0.5, "ytick.major.width": 0.5}
 RC |= {"xtick.major.size": 2.5, "ytick.major.size": 2.5, "svg.fonttype": "none", "svg.hashsalt": "ocean"}
 RC |= {"axes.facecolor": "none", "axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False}
