@@ -27,19 +27,19 @@ class DiffusionTask(nn.Module):
 
     def __init__(self, config: DiffusionConfig):
         super().__init__()
-        self.codec = artefacts.load_codec(Path(config.codec))
+        self.codec = artefacts.load_codec(Path(config.codec)).requires_grad_(False)
         self.latents = open_latents(Path(config.data.latents), self.codec)
         self.train_index = self._select(config.data.train)
         self.held_out = self._select(config.data.validation)
         self.contexts = self._contexts()
         self.shape = {k: getattr(config.model, k) for k in ("width", "depth", "heads")}
         self.scaler = ParameterScaler(self.latents.attrs["parameters"]).fit(self.latents.parameters[self.train_index])
-        self.parameters = self.scaler(torch.from_numpy(self.latents.parameters))
+        self.asked = self.scaler(torch.from_numpy(self.latents.parameters))
         self.season = season_angle(torch.from_numpy(self.latents.season)).float()
         self.model = artefacts.new_denoiser(self.codec, len(self.scaler.names), self.shape)
         i = self.train_index
         self.prior_fit = self.model.prior.fit(
-            self.latents.values[i], self.parameters[i], self.season[i], self.latents.setting[i]
+            self.latents.values[i], self.asked[i], self.season[i], self.latents.setting[i]
         )
         if config.model.initial:
             artefacts.load_matching(self.model, Path(config.model.initial), "generator", "denoiser.")
@@ -75,7 +75,7 @@ class DiffusionTask(nn.Module):
             "z": z + self.options.latent_noise * torch.randn(z.shape, generator=draw),
             "noise": torch.randn(z.shape, generator=draw),
             "uniform": uniform[0],
-            "parameters": self.parameters[index],
+            "parameters": self.asked[index],
             "season": self.season[index],
             "context": self.latents.values[int(contexts[int(uniform[1] * len(contexts))])],
             "has_parameters": (uniform[2] >= self.options.drop_parameters).float(),

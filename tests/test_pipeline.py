@@ -1,0 +1,160 @@
+"""The whole road on the small ocean: store → autoencoder → latents → generator → states."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+import zarr
+
+from ldm_ocean import OceanLDM, artefacts, engine, open_states
+from ldm_ocean.config import DiffusionConfig, VaeConfig, load
+from ldm_ocean.data.latents import open_latents, write_latents
+from ldm_ocean.errors import UserError
+from ldm_ocean.tasks.autoencoder import AutoencoderTask
+from ldm_ocean.tasks.diffusion import DiffusionTask
+
+SMALL_VAE = ["model.strides=[[2,2,2]]", "model.widths=[8]", "model.blocks=[1]", "model.channels=3", "train.samples=64"]
+SMALL_DIT = ["model.width=32", "model.depth=1", "model.heads=2", "train.samples=64"]
+SHORT = ["train.global_batch_size=8", "train.validate_every=32", "train.checkpoint_every=32", "train.device=cpu"]
+ASKED = {"wind": 0.2, "mixing": 4e-5}
+
+
+@pytest.fixture(scope="module")
+def road(tmp_path_factory, states):
+    """Folders of a store, a trained autoencoder, its latents and a trained generator."""
+    folder = tmp_path_factory.mktemp("road")
+    paths = {k: folder / k for k in ("states.zarr", "vae", "latents.zarr", "diffusion")}
+    states.to_zarr(paths["states.zarr"], consolidated=False)
+    data = [f"data.states={paths['states.zarr']}", f"data.latents={paths['latents.zarr']}"]
+    vae = load(VaeConfig, "vae", [*data, *SMALL_VAE, *SHORT])
+    engine.fit(AutoencoderTask(vae), vae.train, paths["vae"])
+    write_latents(paths["latents.zarr"], artefacts.load_codec(paths["vae"]), open_states(paths["states.zarr"]))
+    diffusion = load(DiffusionConfig, "diffusion", [*data, f"codec={paths['vae']}", *SMALL_DIT, *SHORT])
+    engine.fit(DiffusionTask(diffusion), diffusion.train, paths["diffusion"])
+    return paths
+
+
+@pytest.fixture(scope="module")
+def model(road) -> OceanLDM:
+    return OceanLDM.from_pretrained(road["diffusion"])
+
+
+def test_coordinates_attributes_and_dims_survive_encode_and_decode_and_land_is_nan(model, states):
+    back = model.decode(model.encode(states), like=states)
+    assert dict(back.sizes) == dict(states.sizes)
+    for name, coordinate in states.coords.items():
+        assert back.coords[name].equals(coordinate)
+    for name in model.fields.names:
+        assert back[name].dims == states[name].dims
+        assert back[name].attrs == states[name].attrs
+        assert np.array_equal(np.isnan(back[name]), np.isnan(states[name]))
+
+
+def test_the_same_seed_and_member_give_the_same_state_whatever_the_batch(model):
+    few, many = (model.sample(ASKED, members=m, seed=3) for m in (2, 7))
+    for name in model.fields.names:
+        assert np.allclose(few[name], many[name].isel(member=slice(2)), atol=1e-4, equal_nan=True)
+    other = model.sample(ASKED, members=2, seed=4)
+    assert not np.allclose(few.toce, other.toce, equal_nan=True)
+
+
+def test_a_sample_is_a_cf_data_set_with_its_mesh_and_conditions(model):
+    s = model.sample(ASKED, members=2, season=0.25)
+    assert s.toce.dims == ("member", "depth", "y", "x")
+    assert s.ssh.dims == ("member", "y", "x")
+    assert s.toce.attrs["standard_name"] == "sea_water_potential_temperature"
+    assert s.attrs["Conventions"].startswith("CF")
+    assert float(s.wind) == 0.2 and float(s.season) == 0.25
+    assert "tmask" in s and "e3t" in s
+
+
+def test_a_context_state_changes_what_is_generated(model, states):
+    plain = model.sample_latents(ASKED, members=2)
+    with_context = model.sample_latents(ASKED, members=2, context=states.isel(sample=[0]))
+    assert not torch.equal(plain, with_context)
+
+
+def test_guidance_uses_the_conditions_twice_and_stays_finite(model):
+    assert torch.isfinite(model.sample_latents(ASKED, members=2, guidance=2.0, steps=6)).all()
+
+
+def test_a_saved_model_loads_and_gives_the_same_states(model, tmp_path):
+    again = OceanLDM.from_pretrained(model.save_pretrained(tmp_path / "copy"))
+    assert torch.equal(again.sample_latents(ASKED, 2), model.sample_latents(ASKED, 2))
+    assert {p.suffix for p in (tmp_path / "copy").iterdir()} == {".json", ".safetensors"}
+
+
+def test_latents_on_disk_equal_encoding_on_the_fly(model, road, states):
+    stored = open_latents(road["latents.zarr"], model.codec)
+    assert torch.allclose(stored.values, model.encode(states), atol=4e-3)
+    assert stored.attrs["codec"] == model.codec.digest
+    assert stored.setting.tolist() == states.setting.values.tolist()
+
+
+def test_a_stale_or_foreign_cache_is_refused_with_both_hashes(model, road, autoencoder):
+    with pytest.raises(UserError) as error:
+        open_latents(road["latents.zarr"], autoencoder)
+    assert model.codec.digest[:12] in str(error.value)
+    assert autoencoder.digest[:12] in str(error.value)
+
+
+def test_a_missing_chunk_is_an_error_never_a_fill_value(model, states, tmp_path):
+    path = write_latents(tmp_path / "latents.zarr", model.codec, states)
+    shard = sorted((path / "latent" / "c").rglob("0"))[0]
+    shard = shard if shard.is_file() else next(p for p in shard.rglob("*") if p.is_file())
+    shard.unlink()
+    with pytest.raises(UserError, match="lacks .* states"):
+        open_latents(path, model.codec)
+
+
+def test_an_altered_model_is_refused(model, tmp_path):
+    folder = model.save_pretrained(tmp_path / "copy")
+    about = json.loads((folder / "codec.json").read_text())
+    (folder / "codec.json").write_text(json.dumps({**about, "digest": "0" * 64}))
+    with pytest.raises(UserError, match="altered"):
+        OceanLDM.from_pretrained(folder)
+
+
+def test_a_generator_is_refused_beside_another_codec(model, autoencoder, tmp_path):
+    folder = model.save_pretrained(tmp_path / "copy")
+    artefacts.save_codec(folder, autoencoder)
+    with pytest.raises(UserError) as error:
+        OceanLDM.from_pretrained(folder)
+    assert model.codec.digest[:12] in str(error.value) and autoencoder.digest[:12] in str(error.value)
+
+
+def test_parameters_outside_the_training_range_warn_and_strict_refuses(model):
+    with pytest.warns(UserWarning, match="wind=9 lies outside the training range"):
+        model.sample_latents({**ASKED, "wind": 9.0})
+    with pytest.raises(UserError, match="outside the training range"):
+        model.sample_latents({**ASKED, "wind": 9.0}, strict=True)
+
+
+def test_a_state_on_another_grid_is_refused(model, states):
+    moved = states.copy(deep=True)
+    moved["tmask"][0, 4, 3] = 0
+    with pytest.raises(UserError, match="hashes to"):
+        model.encode(moved)
+
+
+def test_the_latent_store_is_one_chunk_a_state(road):
+    array = zarr.open_group(road["latents.zarr"], mode="r")["latent"]
+    assert array.chunks[0] == 1
+    assert array.shards[0] > 1
+
+
+def test_a_finished_run_starts_again_and_does_nothing(road):
+    arguments = [f"data.states={road['states.zarr']}", f"data.latents={road['latents.zarr']}", f"codec={road['vae']}"]
+    config = load(DiffusionConfig, "diffusion", [*arguments, *SMALL_DIT, *SHORT])
+    before = (road["diffusion"] / "log.jsonl").read_text()
+    engine.fit(DiffusionTask(config), config.train, road["diffusion"])
+    assert (road["diffusion"] / "log.jsonl").read_text() == before
+
+
+def test_a_warm_start_takes_what_fits(road):
+    arguments = [f"data.states={road['states.zarr']}", *SMALL_VAE, "model.channels=2", f"model.initial={road['vae']}"]
+    task = AutoencoderTask(load(VaeConfig, "vae", arguments))
+    trained = artefacts.load_codec(road["vae"])
+    assert torch.equal(task.model.stem.weight, trained.stem.weight)
+    assert task.model.from_code.weight.shape != trained.from_code.weight.shape
