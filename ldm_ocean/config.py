@@ -74,6 +74,7 @@ class Train:
     keep_last: int = 2
     seed: int = 0
     device: str = "auto"
+    precision: str = "no"  # or bf16; fp16 is refused: anomalies at the edge of its range would overflow
 
 
 @dataclass

@@ -96,7 +96,11 @@ def fit(task: Task, config: Train, run: Path, describe: Callable[[], str] = lamb
     The published model is the averaged one with the lowest validation ``loss``. On SIGTERM or SIGUSR1 a checkpoint is
     written at the next step and the process exits with ``EXIT_REQUEUE``.
     """
-    accelerator = Accelerator(cpu=config.device == "cpu", log_with="tensorboard", project_dir=str(run))
+    if config.precision not in ("no", "bf16"):
+        raise UserError(f"train.precision={config.precision} is not accepted: no or bf16")
+    accelerator = Accelerator(
+        cpu=config.device == "cpu", mixed_precision=config.precision, log_with="tensorboard", project_dir=str(run)
+    )
     micro, accumulation = share_of_batch(config, accelerator.num_processes)
     run.mkdir(parents=True, exist_ok=True)
     accelerator.init_trackers("tensorboard")

@@ -62,7 +62,7 @@ def _open_packed(path: Path, splits) -> xr.Dataset:
         part = read_packed(path / f"{r['name']}{SUFFIX}", mesh)
         n = part.sizes["sample"]
         labels = {"setting": np.full(n, r["name"]), "split": np.full(n, r["split"])}
-        year = manifest.get("days_per_year", 360)
+        year = manifest["days_per_year"]
         season = part.day.values % year / year
         part = part.assign_coords(season=("sample", season), **{k: ("sample", v) for k, v in labels.items()})
         parts.append(part)

@@ -1,0 +1,169 @@
+"""``ldm-ocean evaluate``: scores of a model, of generated states, or of any store of states, written as JSON.
+
+    ldm-ocean evaluate STORE                       diagnostics of the states of STORE
+    ldm-ocean evaluate STORE --model DIR           the model on the test settings of STORE, baselines from its training ones
+    ldm-ocean evaluate STORE --reference TRUTH     the states of STORE as ensembles, on those settings of TRUTH they cover
+"""
+
+import argparse
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import torch
+import xarray as xr
+from omegaconf import OmegaConf
+from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
+from torch import Tensor
+
+from .data.fields import Fields
+from .data.states import open_states
+from .errors import UserError, nearest
+from .grid import OceanGrid
+from .metrics.baselines import Baselines, in_season
+from .metrics.scoring import EvaluateConfig, Generate, evaluate, score_states
+
+TRAINING = "train"
+
+
+def load_config(path: str | Path | None) -> EvaluateConfig:
+    """``EvaluateConfig`` from YAML, or its defaults; UserError names an unknown key's nearest neighbour."""
+    if path is None:
+        return EvaluateConfig()
+    if not Path(path).exists():
+        raise UserError(f"no evaluation config at {path}: configs/evaluate holds examples")
+    try:
+        config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(EvaluateConfig), OmegaConf.load(path)))
+    except ConfigKeyError as error:
+        known = getattr(error.object_type, "__dataclass_fields__", {})
+        raise UserError(f"{path} has an unknown key {error.full_key!r}{nearest(error.key, known)}") from error
+    except (OmegaConfBaseException, OSError, ValueError) as error:
+        raise UserError(f"{path} is not an evaluation config: {str(error).splitlines()[0]}") from error
+    if config.members < 2:
+        raise UserError(f"{path}: members is {config.members}, ensemble scores need at least 2")
+    return config
+
+
+def model_functions(model) -> tuple[Generate, callable]:
+    """``generate`` and ``reconstruct`` of an ``OceanLDM``, tensors in and out."""
+    fields, grid = model.fields, model.grid
+
+    def states(data: xr.Dataset, dim: str) -> Tensor:
+        return torch.from_numpy(fields.stack(data.rename({dim: "sample"}) if dim != "sample" else data, grid))
+
+    def generate(parameters, season, members, seed):
+        return states(model.sample(parameters, members=members, seed=seed, season=season), "member")
+
+    def reconstruct(x):
+        return states(model.decode(model.encode(fields.unstack(x.numpy(), grid))), "sample")
+
+    return generate, reconstruct
+
+
+class StoredStates:
+    """A store of generated states as a generator: those of the parameters and, where known, the season asked for."""
+
+    def __init__(self, data: xr.Dataset, grid: OceanGrid, fields: Fields, names: list[str]):
+        self.data = data.rename(member="sample") if "member" in data.dims else data
+        missing = [k for k in names if k not in self.data.coords]
+        if missing:
+            raise UserError(f"the generated states lack the parameter {missing[0]!r}: write it as a coordinate on them")
+        count = self.data.sizes["sample"]
+        self.parameters = {k: np.broadcast_to(self.data[k].values, count) for k in names}
+        self.states = torch.from_numpy(fields.stack(self.data, grid))
+
+    def of(self, parameters: dict[str, float]) -> np.ndarray:
+        """Indices of the states with these parameters."""
+        same = [np.isclose(self.parameters[k], v, rtol=1e-4, atol=0) for k, v in parameters.items()]
+        return np.flatnonzero(np.all(same, 0))
+
+    def __call__(self, parameters: dict[str, float], season: float, members: int, seed: int) -> Tensor:
+        own = self.of(parameters)
+        if "season" in self.data.coords:
+            seasons = np.broadcast_to(self.data.season.values, self.data.sizes["sample"])
+            own = own[in_season(seasons[own], season)]
+        return self.states[own[:members]]
+
+
+def score_model(model, store: xr.Dataset, config: EvaluateConfig) -> dict:
+    """``evaluate`` of an ``OceanLDM`` on the settings of ``store``."""
+    generate, reconstruct = model_functions(model)
+    baselines = Baselines.fit(training_states(store), model.grid, model.fields, config.baselines)
+    return evaluate(generate, store, model.grid, model.fields, baselines, config, reconstruct)
+
+
+def score_store(generated: xr.Dataset, truth: xr.Dataset, config: EvaluateConfig) -> dict:
+    """``evaluate`` of stored generated states on the settings of ``truth`` whose parameters they have."""
+    grid = OceanGrid.from_dataset(truth)
+    fields = Fields.from_dataset(truth, [k for k in Fields.from_dataset(truth).names if k in generated])
+    names = list(truth.attrs["parameters"])
+    stored = StoredStates(generated, grid, fields, names)
+    baselines = Baselines.fit(training_states(truth), grid, fields, config.baselines)
+    rows = zip(*(truth[k].values for k in names), strict=True)
+    covered = {row: len(stored.of(dict(zip(names, row, strict=True)))) > 0 for row in set(rows)}
+    keep = [covered[row] for row in zip(*(truth[k].values for k in names), strict=True)]
+    if not any(keep):
+        raise UserError("no setting of the reference has the parameters of these states: compare their coordinates")
+    return evaluate(stored, truth.isel(sample=np.flatnonzero(keep)), grid, fields, baselines, config)
+
+
+def training_states(store: xr.Dataset) -> xr.Dataset:
+    """The equilibrium states of the training split; UserError if there are none."""
+    keep = (store.split.values == TRAINING) & store.equilibrium.values
+    if not keep.any():
+        raise UserError(f"the store has no equilibrium states of split {TRAINING!r}: the baselines need them")
+    return store.isel(sample=np.flatnonzero(keep))
+
+
+def add_arguments(parser: argparse.ArgumentParser):
+    """Of ``ldm-ocean evaluate``."""
+    parser.add_argument("store", help="states: a folder from `simulate` or a Zarr store from `prepare` or `sample`")
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--model", help="score this OceanLDM folder on the test settings of STORE")
+    how.add_argument("--reference", help="score the states of STORE against the settings of this store")
+    parser.add_argument("--config", help="splits, members, regions (configs/evaluate/*.yaml)")
+    parser.add_argument("--out", default="metrics.json", help="where the scores go (default: %(default)s)")
+
+
+def run(args: argparse.Namespace):
+    """Score, print a table, write ``args.out`` atomically."""
+    config, store = load_config(args.config), open_states(args.store)
+    if args.model:
+        from .pipeline import OceanLDM
+
+        result = score_model(OceanLDM.from_pretrained(args.model), store, config)
+    elif args.reference:
+        result = score_store(store, open_states(args.reference), config)
+    else:
+        result = score_states(store, config)
+    print("\n".join(score_table(result) if "splits" in result else state_table(result)))
+    out = Path(args.out)
+    temporary = out.with_name(out.name + f".{os.getpid()}.tmp")
+    temporary.write_text(json.dumps(result, indent=1, allow_nan=False))
+    os.replace(temporary, out)
+
+
+def score_table(result: dict) -> list[str]:
+    """Lines: fair CRPS and spread/skill of every method by split and variable, against the truth."""
+    lines = []
+    for split, record in result["splits"].items():
+        scores = {m: v for m, v in record["scores"]["truth"].items() if "crps" in next(iter(v.values()))}
+        variables = list(next(iter(scores.values())))
+        lines += ["", f"{split}: fair CRPS (spread/skill)", _row("", [f"{v} [{result['units'][v]}]" for v in variables])]
+        for method, score in scores.items():
+            lines.append(_row(method, [f"{score[v]['crps']:.5f} ({score[v]['spread_skill'] or 0:.2f})" for v in variables]))
+    return lines
+
+
+def state_table(result: dict) -> list[str]:
+    """Lines: mean of every diagnostic by setting."""
+    names = list(result["units"])
+    lines = [_row("", [f"{n} [{result['units'][n]}]" for n in names])]
+    for setting, record in result["settings"].items():
+        lines.append(_row(setting, ["–" if record[n]["mean"] is None else f"{record[n]['mean']:.3f}" for n in names]))
+    return lines
+
+
+def _row(name: str, cells: list[str]) -> str:
+    return f"{name:20s}" + "".join(f"  {c:>22s}" for c in cells)

@@ -1,0 +1,150 @@
+"""The state store: Zarr v3, sharded, one chunk = one state; written beside its final name, renamed when whole."""
+
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+import zarr
+from zarr.codecs import BloscCodec
+
+from ..errors import UserError
+
+SHARD_BYTES = 64 << 20
+
+
+class StateWriter:
+    """Context manager: ``append(state, labels)`` one at a time; on success the store takes its name, else it vanishes.
+
+    ``mesh`` is the canonical mesh with the store's attributes; ``fields`` maps each variable to (dims, shape, attrs).
+    An existing store is added to (``append``): its files are linked, never changed, until the new one takes its place.
+    """
+
+    def __init__(self, path: Path, mesh: xr.Dataset, fields: dict[str, tuple], append: bool):
+        self.path, self.mesh, self.fields = Path(path), mesh, fields
+        self.temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
+        self.existing = append and self.path.exists()
+        if self.path.exists() and not append:
+            raise UserError(f"{path} exists: choose another name, or add to it with --append")
+        self.labels: list[dict] = []
+        self.buffer: list[dict[str, np.ndarray]] = []
+
+    def __enter__(self) -> "StateWriter":
+        try:
+            self._open()
+        except OSError as error:
+            raise self._failed(error) from error
+        return self
+
+    def _open(self):
+        if self.existing:
+            shutil.copytree(self.path, self.temporary, copy_function=_link_or_copy)
+            self.group = zarr.open_group(self.temporary, mode="r+")
+            self.count = self.group[next(iter(self.fields))].shape[0]
+            self.per_shard = self.group[next(iter(self.fields))].shards[0]
+            return
+        self.temporary.parent.mkdir(parents=True, exist_ok=True)
+        self.group = zarr.open_group(self.temporary, mode="w", zarr_format=3)
+        self.count = 0
+        size = max(4 * int(np.prod(shape)) for _, shape, _ in self.fields.values())
+        self.per_shard = int(np.clip(SHARD_BYTES // size, 1, 64))
+        for name, variable in self.mesh.data_vars.items():
+            _put(self.group, name, variable.dims, variable.values, variable.attrs)
+        for name, (dims, shape, attrs) in self.fields.items():
+            self.group.create_array(
+                name,
+                shape=(0, *shape),
+                dtype="float32",
+                chunks=(1, *shape),
+                shards=(self.per_shard, *shape),
+                fill_value=np.nan,
+                dimension_names=("sample", *dims),
+                attributes=attrs,
+                compressors=BloscCodec(cname="zstd", clevel=5, shuffle="shuffle"),
+            )
+
+    def append(self, state: dict[str, np.ndarray], labels: dict):
+        """One state: variable → float32 array on (depth, y, x) or (y, x); labels: sample coordinate → value."""
+        self.buffer.append(state)
+        self.labels.append(labels)
+        if (self.count + len(self.buffer)) % self.per_shard == 0:
+            self._flush()
+
+    def _flush(self):
+        if not self.buffer:
+            return
+        try:
+            for name in self.fields:
+                array = self.group[name]
+                values = np.stack([state[name] for state in self.buffer])
+                if self.count % self.per_shard:
+                    _own(self.temporary / name / "c" / str(self.count // self.per_shard))
+                array.resize((self.count + len(values), *array.shape[1:]))
+                array[self.count :] = values
+        except OSError as error:
+            raise self._failed(error) from error
+        self.count += len(self.buffer)
+        self.buffer = []
+
+    def _finish(self):
+        self._flush()
+        for name in self.labels[0]:
+            values = np.array([label[name] for label in self.labels])
+            if self.existing:
+                values = np.concatenate([np.asarray(self.group[name][:]).astype(values.dtype.kind), values])
+            _put(self.group, name, ("sample",), values, {})
+        self.group.attrs.update({**self.mesh.attrs, "coordinates": " ".join(self.labels[0])})
+        if self.existing:
+            old = self.temporary.with_suffix(".old")
+            os.rename(self.path, old)
+            os.rename(self.temporary, self.path)
+            shutil.rmtree(old)
+        else:
+            os.rename(self.temporary, self.path)
+
+    def __exit__(self, kind, error, trace):
+        try:
+            if kind is None:
+                self._finish()
+        except OSError as failure:
+            raise self._failed(failure) from failure
+        finally:
+            shutil.rmtree(self.temporary, ignore_errors=True)
+
+    def _failed(self, error: OSError) -> UserError:
+        shutil.rmtree(self.temporary, ignore_errors=True)
+        return UserError(f"cannot write {self.path} ({error.strerror or error}): free space or choose another place")
+
+
+def _put(group: zarr.Group, name: str, dims, values: np.ndarray, attrs: dict):
+    text = values.dtype.kind == "U"
+    array = group.create_array(
+        name,
+        shape=values.shape,
+        dtype=str if text else values.dtype,  # text of any length: names to come may be longer
+        chunks=values.shape,
+        dimension_names=tuple(dims),
+        attributes=dict(attrs),
+        overwrite=True,
+    )
+    array[...] = values.astype(object) if text else values
+
+
+def _link_or_copy(source: str, target: str):
+    """Shards are shared with the old store; metadata, which will change, is copied."""
+    if Path(source).name == "zarr.json":
+        shutil.copy2(source, target)
+        return
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
+def _own(folder: Path):
+    """Break the links of the last, partly filled shard before it is written again."""
+    for path in [p for p in folder.rglob("*") if p.is_file()]:
+        copy = path.with_name(path.name + ".own")
+        shutil.copy2(path, copy)
+        os.replace(copy, path)

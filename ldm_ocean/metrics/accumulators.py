@@ -1,0 +1,106 @@
+"""The scores of ``kernels`` summed over batches and processes: ``torchmetrics.Metric`` with float64 sums.
+
+Only sums are kept (weighted squares, errors, weights, counts), so the result is that of all samples at once whatever
+the batch sizes and however many processes share them. States are (N, V, D, Y, X); results are (V, D) "by level" and
+(V,) "by variable", in the variables' units, NaN where a level is all land.
+"""
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+from .kernels import energy_score, fair_crps, ratio, spread_and_skill
+
+
+class _Sums(Metric):
+    """Named float64 sums of shape (V, D) of weighted cells, and the number of samples."""
+
+    full_state_update = False
+    higher_is_better = False
+    NAMES: tuple[str, ...] = ()
+
+    def __init__(self, volumes: Tensor):
+        """``volumes`` (V, D, Y, X) [m³], 0 on land."""
+        super().__init__()
+        self.register_buffer("volumes", volumes.double(), persistent=False)
+        for name in self.NAMES:
+            self.add_state(name, torch.zeros(volumes.shape[:2], dtype=torch.float64), dist_reduce_fx="sum")
+        self.add_state("count", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
+
+    def _add(self, name: str, cells: Tensor):
+        """Add (N, V, D, Y, X) cells, weighted, to a sum."""
+        setattr(self, name, getattr(self, name) + (cells.double() * self.volumes).sum((0, -2, -1)))
+
+    def _means(self, name: str) -> tuple[Tensor, Tensor]:
+        """Weighted mean by level (V, D) and by variable (V,)."""
+        weights, sums = self.volumes.sum((-2, -1)) * self.count, getattr(self, name)
+        return ratio(sums, weights), ratio(sums.sum(-1), weights.sum(-1))
+
+
+class StateError(_Sums):
+    """RMSE, bias and share of the anomaly variance of one estimate a sample.
+
+    ``mean`` (V, D, Y, X) is the state anomalies are taken about: that of the training set.
+    """
+
+    NAMES = ("square", "error", "anomaly")
+
+    def __init__(self, volumes: Tensor, mean: Tensor):
+        super().__init__(volumes)
+        self.register_buffer("mean", mean.double(), persistent=False)
+
+    def update(self, estimate: Tensor, truth: Tensor):
+        """Both (N, V, D, Y, X)."""
+        error = estimate.double() - truth.double()
+        self._add("square", error**2)
+        self._add("error", error)
+        self._add("anomaly", (truth.double() - self.mean) ** 2)
+        self.count += len(truth)
+
+    def compute(self) -> dict[str, Tensor]:
+        """``rmse``, ``bias``, ``anomaly_share`` (V,) and the same with ``_by_level`` (V, D)."""
+        square, square_all = self._means("square")
+        bias, bias_all = self._means("error")
+        share, share_all = ratio(self.square, self.anomaly), ratio(self.square.sum(-1), self.anomaly.sum(-1))
+        return {
+            "rmse": square_all.sqrt(),
+            "bias": bias_all,
+            "anomaly_share": share_all,
+            "rmse_by_level": square.sqrt(),
+            "bias_by_level": bias,
+            "anomaly_share_by_level": share,
+        }
+
+
+class EnsembleScore(_Sums):
+    """Fair CRPS, energy score, spread and skill of ensembles; their sizes may differ from update to update."""
+
+    NAMES = ("crps_sum", "spread", "skill")
+
+    def __init__(self, volumes: Tensor):
+        super().__init__(volumes)
+        self.add_state("energy", torch.zeros(len(volumes), dtype=torch.float64), dist_reduce_fx="sum")
+
+    def update(self, ensemble: Tensor, truth: Tensor):
+        """Members first: (M, N, V, D, Y, X) against (N, V, D, Y, X)."""
+        ensemble, truth = ensemble.double(), truth.double()
+        spread, skill = spread_and_skill(ensemble, truth)
+        self._add("crps_sum", fair_crps(ensemble, truth))
+        self._add("spread", spread)
+        self._add("skill", skill)
+        self.energy = self.energy + energy_score(ensemble, truth, self.volumes).sum(0)
+        self.count += len(truth)
+
+    def compute(self) -> dict[str, Tensor]:
+        """``crps``, ``energy``, ``spread``, ``skill`` (RMS), ``spread_skill`` (V,); ``crps_by_level`` (V, D) and so on."""
+        crps, crps_all = self._means("crps_sum")
+        (spread, spread_all), (skill, skill_all) = self._means("spread"), self._means("skill")
+        return {
+            "crps": crps_all,
+            "energy": self.energy / self.count,
+            "spread": spread_all.sqrt(),
+            "skill": skill_all.sqrt(),
+            "spread_skill": ratio(spread_all, skill_all).sqrt(),
+            "crps_by_level": crps,
+            "spread_skill_by_level": ratio(spread, skill).sqrt(),
+        }

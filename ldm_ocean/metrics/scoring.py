@@ -1,0 +1,218 @@
+"""Score a generator of ocean states on settings it has never seen, beside the baselines; or any store of states.
+
+For each setting some of its equilibrium states, spread over the seasons, are the verifying truth; each is met by an
+ensemble drawn for the setting's parameters and that state's season. Scores are taken against the truth and, where an
+autoencoder is given, against decode(encode(truth)), which tells its loss from the generator's.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+import xarray as xr
+from torch import Tensor
+from tqdm import tqdm
+
+from ..data.fields import Fields
+from ..errors import UserError
+from ..grid import OceanGrid
+from .accumulators import EnsembleScore, StateError
+from .baselines import BASELINES, Baselines
+from .diagnostics import Diagnostics, Regions
+from .kernels import fair_crps
+
+MODEL, RECONSTRUCTION = "model", "reconstruction"
+Generate = Callable[[dict[str, float], float, int, int], Tensor]
+"""(parameters, season, members, seed) → (M, V, D, Y, X), in the variables' units, 0 on land."""
+
+
+@dataclass
+class EvaluateConfig:
+    """What to score: splits of the truth, members an ensemble, verifying states a setting, baselines, regions."""
+
+    splits: list[str] = field(default_factory=lambda: ["test", "edge"])
+    members: int = 16
+    verifying: int = 6
+    seed: int = 0
+    baselines: list[str] = field(default_factory=lambda: list(BASELINES))
+    regions: Regions = field(default_factory=Regions)
+
+
+class Tally:
+    """Scores of one method over some verifying states: of its ensembles and of their means."""
+
+    def __init__(self, volumes: Tensor, mean: Tensor):
+        self.error, self.ensemble = StateError(volumes, mean), EnsembleScore(volumes)
+
+    def update(self, members: Tensor, truth: Tensor):
+        """(M, V, D, Y, X) against (V, D, Y, X); a single member is scored as a deterministic estimate only."""
+        self.error.update(members.double().mean(0)[None], truth[None])
+        if len(members) > 1:
+            self.ensemble.update(members[:, None], truth[None])
+
+    def merge(self, other: "Tally"):
+        """Add what another tally has seen."""
+        self.error.merge_state(other.error)
+        self.ensemble.merge_state(other.ensemble)
+
+    def record(self, names: list[str]) -> dict[str, dict]:
+        """{variable: {score: number, score_by_level: list}}."""
+        scores = self.error.compute()
+        if self.ensemble.count > 0:
+            scores |= self.ensemble.compute()
+        return {name: {k: x[v].tolist() for k, x in scores.items()} for v, name in enumerate(names)}
+
+
+def verifying_states(data: xr.Dataset, setting: str, count: int) -> np.ndarray:
+    """Indices of at most ``count`` equilibrium samples of a setting, evenly spread over its seasons."""
+    own = np.flatnonzero((data.setting.values == setting) & data.equilibrium.values)
+    order = own[np.argsort(data.season.values[own], kind="stable")]
+    return order[np.unique(np.linspace(0, len(order) - 1, min(count, len(order))).round().astype(int))]
+
+
+def evaluate(
+    generate: Generate,
+    truth: xr.Dataset,
+    grid: OceanGrid,
+    fields: Fields,
+    baselines: Baselines,
+    config: EvaluateConfig,
+    reconstruct: Callable[[Tensor], Tensor] | None = None,
+) -> dict:
+    """Scores of ``generate`` and of the baselines on every setting of ``truth`` in ``config.splits``; JSON-able.
+
+    ``reconstruct`` maps states (N, V, D, Y, X) to decode(encode(states)). The result holds, under ``settings`` by
+    name and pooled under ``splits``, ``scores[against][method][variable]`` with against = truth or reconstruction,
+    and ``diagnostics[method][name]`` (mean, std, crps); scores by level are lists along ``depth``.
+    """
+    methods = {MODEL: generate} | {k: _by_name(truth, b) for k, b in baselines.methods.items()}
+    diagnostics = Diagnostics(grid, fields, config.regions, truth.attrs.get("equation_of_state"))
+    volumes, names = fields.volumes(grid), fields.names
+    pooled: dict[str, dict] = {}
+    settings = {}
+    chosen = _settings(truth, config.splits)
+    for name, split in tqdm(chosen, unit="setting", desc="evaluate", disable=None):
+        samples = truth.isel(sample=verifying_states(truth, name, config.verifying))
+        states = torch.from_numpy(fields.stack(samples, grid))
+        against = {"truth": states} | ({RECONSTRUCTION: reconstruct(states)} if reconstruct else {})
+        ensembles = {k: _ensembles(method, samples, config) for k, method in methods.items()}
+        if reconstruct:
+            ensembles[RECONSTRUCTION] = [x[None] for x in against[RECONSTRUCTION]]
+        tallies = {a: _tally(ensembles, target, volumes, baselines.mean) for a, target in against.items()}
+        sums = pooled.setdefault(split, {a: {k: Tally(volumes, baselines.mean) for k in t} for a, t in tallies.items()})
+        for a, tally in tallies.items():
+            for k in tally:
+                sums[a][k].merge(tally[k])
+        settings[name] = {
+            "split": split,
+            "parameters": _parameters(samples),
+            "season": samples.season.values.tolist(),
+            "scores": _records(tallies, names),
+            "diagnostics": _diagnose(diagnostics, ensembles, states),
+        }
+    splits = {s: {"scores": _records(t, names), "diagnostics": _pool(settings, s)} for s, t in pooled.items()}
+    for record in splits.values():
+        record["crps_skill"] = _skill(record["scores"]["truth"])
+    units = {f.name: f.attrs.get("units", "1") for f in fields} | diagnostics.units
+    head = {"members": config.members, "verifying": config.verifying, "units": units, "depth": grid["gdept"].tolist()}
+    return _jsonable({**head, "splits": splits, "settings": settings})
+
+
+def _settings(truth, splits) -> list[tuple[str, str]]:
+    pairs = dict(zip(truth.setting.values.tolist(), truth.split.values.tolist(), strict=True))
+    chosen = [(n, s) for s in splits for n in sorted(k for k, split in pairs.items() if split == s)]
+    chosen = [(n, s) for n, s in chosen if len(verifying_states(truth, n, 1))]
+    if not chosen:
+        raise UserError(f"no equilibrium states of splits {', '.join(splits)} to verify against: name others in the config")
+    return chosen
+
+
+def _by_name(truth, baseline) -> Generate:
+    order = list(truth.attrs["parameters"])
+    return lambda p, season, members, seed: baseline.sample(np.array([p[k] for k in order]), season, members, seed)
+
+
+def _parameters(samples) -> dict[str, float]:
+    return {k: float(samples[k].values[0]) for k in samples.attrs["parameters"]}
+
+
+def _ensembles(method, samples, config) -> list[Tensor]:
+    parameters = _parameters(samples)
+    return [method(parameters, float(t), config.members, config.seed + i) for i, t in enumerate(samples.season.values)]
+
+
+def _tally(ensembles, target, volumes, mean) -> dict[str, Tally]:
+    out = {}
+    for method, drawn in ensembles.items():
+        out[method] = Tally(volumes, mean)
+        for members, state in zip(drawn, target, strict=True):
+            out[method].update(members, state)
+    return out
+
+
+def _records(tallies, names) -> dict:
+    return {a: {k: t.record(names) for k, t in tally.items()} for a, tally in tallies.items()}
+
+
+def _diagnose(diagnostics, ensembles, states) -> dict:
+    """Mean and standard deviation of each scalar, and its fair CRPS averaged over the verifying states."""
+    truth = diagnostics(states)
+    out = {"truth": {k: {"mean": v.mean(), "std": v.std()} for k, v in truth.items()}}
+    for method, drawn in ensembles.items():
+        values = [diagnostics(members) for members in drawn]
+        out[method] = {}
+        for name, target in truth.items():
+            own = np.concatenate([v[name] for v in values])
+            out[method][name] = {"mean": own.mean(), "std": own.std()}
+            if len(drawn[0]) > 1:
+                out[method][name]["crps"] = np.mean([fair_crps(v[name], y) for v, y in zip(values, target, strict=True)])
+    return out
+
+
+def _pool(settings: dict, split: str) -> dict:
+    """Over the settings of a split: mean error of the scalars' means, its RMS, and the mean CRPS."""
+    own = [r["diagnostics"] for r in settings.values() if r["split"] == split]
+    out = {}
+    for method in [m for m in own[0] if m != "truth"]:
+        out[method] = {}
+        for name, record in own[0][method].items():
+            error = np.array([d[method][name]["mean"] - d["truth"][name]["mean"] for d in own])
+            out[method][name] = {"bias": error.mean(), "rmse": np.sqrt((error**2).mean())}
+            if "crps" in record:
+                out[method][name]["crps"] = np.mean([d[method][name]["crps"] for d in own])
+    return out
+
+
+def _skill(scores: dict) -> dict:
+    """1 − CRPS/CRPS(baseline) by baseline and variable: positive where the model is better."""
+    baselines = [m for m in scores if m not in (MODEL, RECONSTRUCTION)]
+    model = scores[MODEL]
+    return {b: {v: 1 - model[v]["crps"] / scores[b][v]["crps"] for v in model if "crps" in model[v]} for b in baselines}
+
+
+def _jsonable(x):
+    if isinstance(x, dict):
+        return {str(k): _jsonable(v) for k, v in x.items()}
+    if isinstance(x, list | tuple):
+        return [_jsonable(v) for v in x]
+    if isinstance(x, str | bool | int) or x is None:
+        return x
+    return float(x) if math.isfinite(x) else None
+
+
+def score_states(data: xr.Dataset, config: EvaluateConfig) -> dict:
+    """Diagnostics of the states of any store: mean and standard deviation by setting (equilibrium ones if any)."""
+    grid, fields = OceanGrid.from_dataset(data), Fields.from_dataset(data)
+    diagnostics = Diagnostics(grid, fields, config.regions, data.attrs.get("equation_of_state"))
+    settings = {}
+    for name in np.unique(data.setting.values):
+        own = np.flatnonzero(data.setting.values == name)
+        settled = own[data.equilibrium.values[own]]
+        samples = data.isel(sample=settled if len(settled) else own)
+        values = diagnostics(fields.stack(samples, grid))
+        settings[str(name)] = {"samples": samples.sizes["sample"]} | {
+            k: {"mean": v.mean(), "std": v.std()} for k, v in values.items()
+        }
+    return _jsonable({"units": diagnostics.units, "settings": settings})
