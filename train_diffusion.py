@@ -1,9 +1,9 @@
 """Stage two: train the conditional diffusion transformer on encoded states.
 
-    accelerate launch train_diffusion.py                  # the DINO experiment, on every device there is
-    python train_diffusion.py experiment=demo             # small, minutes on two cores
-    accelerate launch --cpu --num_processes 2 train_diffusion.py experiment=demo
-    python train_diffusion.py codec=runs/vae data.latents=runs/latents.zarr model.curve=flow
+accelerate launch train_diffusion.py                  # the DINO experiment, on every device there is
+python train_diffusion.py experiment=demo             # small, minutes on two cores
+accelerate launch --cpu --num_processes 2 train_diffusion.py experiment=demo
+python train_diffusion.py codec=runs/vae data.latents=runs/latents.zarr model.curve=flow
 """
 
 import sys

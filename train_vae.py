@@ -1,9 +1,9 @@
 """Stage one: train the masked autoencoder.
 
-    python train_vae.py                                   # the DINO experiment, as published
-    python train_vae.py experiment=demo                   # small, minutes on two cores
-    python train_vae.py data=my-ocean.yaml run=runs/mine  # your own prepared states
-    accelerate launch train_vae.py experiment=dino train.lr=5e-4
+python train_vae.py                                   # the DINO experiment, as published
+python train_vae.py experiment=demo                   # small, minutes on two cores
+python train_vae.py data=my-ocean.yaml run=runs/mine  # your own prepared states
+accelerate launch train_vae.py experiment=dino train.lr=5e-4
 """
 
 import sys

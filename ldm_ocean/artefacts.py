@@ -58,7 +58,9 @@ def load_generator(folder: Path, codec: Codec) -> tuple[Denoiser, ParameterScale
     """Read a generator made for ``codec``; UserError when it belongs to another one, with both hashes."""
     about, tensors = _read(folder, "generator")
     if about["codec"] != codec.digest:
-        raise UserError(f"generator {folder} was trained on codec {about['codec'][:12]}, this one is {codec.digest[:12]}: load them as a pair")
+        raise UserError(
+            f"generator {folder} was trained on codec {about['codec'][:12]}, this one is {codec.digest[:12]}: load them as a pair"
+        )
     scaler = ParameterScaler(about["parameters"])
     scaler.load_state_dict(_part(tensors, "scaler."))
     denoiser = new_denoiser(codec, len(scaler.names), about["shape"])
@@ -101,14 +103,18 @@ def _read(folder: Path, name: str) -> tuple[dict, dict]:
     folder = folder if (folder / f"{name}.json").exists() else folder / "best"
     path = folder / f"{name}.json"
     if not path.exists():
-        raise UserError(f"no {name} in {folder.parent if folder.name == 'best' else folder}: train it first, or give another folder")
+        raise UserError(
+            f"no {name} in {folder.parent if folder.name == 'best' else folder}: train it first, or give another folder"
+        )
     try:
         about = json.loads(path.read_text())
         tensors = load_file(folder / f"{name}.safetensors")
     except Exception as error:
         raise UserError(f"{folder} holds no readable {name} ({error}): copy or train it again") from error
     if about.get("schema") != SCHEMA:
-        raise UserError(f"{path} has schema {about.get('schema')}, this version reads {SCHEMA}: use the matching release")
+        raise UserError(
+            f"{path} has schema {about.get('schema')}, this version reads {SCHEMA}: use the matching release"
+        )
     return about, tensors
 
 

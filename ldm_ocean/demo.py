@@ -88,9 +88,30 @@ def train(out: Path, clock: Clock) -> Path:
     vae, latents, diffusion = out / "vae", out / "latents.zarr", out / "diffusion"
     _command([sys.executable, "train_vae.py", "experiment=demo", f"run={vae.resolve()}"])
     clock("train_vae")
-    _command([sys.executable, "-m", "ldm_ocean.cli", "encode", str(STATES), "--codec", str(vae.resolve()), "--out", str(latents.resolve())])
+    _command(
+        [
+            sys.executable,
+            "-m",
+            "ldm_ocean.cli",
+            "encode",
+            str(STATES),
+            "--codec",
+            str(vae.resolve()),
+            "--out",
+            str(latents.resolve()),
+        ]
+    )
     clock("encode")
-    launch = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "1", "--num_machines", "1"]
+    launch = [
+        sys.executable,
+        "-m",
+        "accelerate.commands.launch",
+        "--cpu",
+        "--num_processes",
+        "1",
+        "--num_machines",
+        "1",
+    ]
     launch += ["--mixed_precision", "no", "--dynamo_backend", "no", "train_diffusion.py", "experiment=demo"]
     places = {"run": diffusion, "codec": vae, "data.latents": latents}
     _command([*launch, *(f"{k}={v.resolve()}" for k, v in places.items())])
@@ -130,7 +151,9 @@ def reconstruction_table(metrics: dict) -> dict:
     table = {}
     for split, record in metrics["splits"].items():
         own = record["scores"]["truth"].get("reconstruction", {})
-        table[f"{split} settings"] = {"lost anomaly variance [%]": {k: 100 * v["anomaly_share"] for k, v in own.items()}}
+        table[f"{split} settings"] = {
+            "lost anomaly variance [%]": {k: 100 * v["anomaly_share"] for k, v in own.items()}
+        }
     return table
 
 

@@ -1,6 +1,6 @@
 """Exponential moving average of the weights, beside the raw ones.
 
-    w̄_n = β w̄_{n−1} + (1 − β) w_n,   β = min(decay, (1 + n)/(10 + n))
+w̄_n = β w̄_{n−1} + (1 − β) w_n,   β = min(decay, (1 + n)/(10 + n))
 """
 
 import contextlib

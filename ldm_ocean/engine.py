@@ -105,7 +105,9 @@ def fit(task: Task, config: Train, run: Path, describe: Callable[[], str] = lamb
     run.mkdir(parents=True, exist_ok=True)
     accelerator.init_trackers("tensorboard")
     task.to(accelerator.device)
-    optimiser = torch.optim.AdamW(task.model.parameters(), lr=config.lr, weight_decay=config.weight_decay, betas=(0.9, 0.99))
+    optimiser = torch.optim.AdamW(
+        task.model.parameters(), lr=config.lr, weight_decay=config.weight_decay, betas=(0.9, 0.99)
+    )
     ema, state = EMA(task.model, config.ema), {"samples": 0, "best": math.inf}
     found = checkpoint.complete(run / "checkpoints")
     if found:
@@ -115,16 +117,27 @@ def fit(task: Task, config: Train, run: Path, describe: Callable[[], str] = lamb
         print(describe(), file=sys.stderr)
     wrapped = accelerator.prepare(task)
     log, stop = Log(accelerator, run), _stop_flag(accelerator)
-    bar = tqdm(total=config.samples, initial=state["samples"], unit="sample", disable=None if accelerator.is_main_process else True)
+    bar = tqdm(
+        total=config.samples,
+        initial=state["samples"],
+        unit="sample",
+        disable=None if accelerator.is_main_process else True,
+    )
     order, running = Order(task.size, config.seed), []
     while state["samples"] < config.samples:
-        running.append(_step(accelerator, wrapped, task, optimiser, config, order, state["samples"], micro, accumulation))
+        running.append(
+            _step(accelerator, wrapped, task, optimiser, config, order, state["samples"], micro, accumulation)
+        )
         ema.update(task.model)
         state["samples"] += config.global_batch_size
         bar.update(config.global_batch_size)
         stopping, end = stop(), state["samples"] >= config.samples
         if _due(state["samples"], config.validate_every, config) or end:
-            log(state["samples"], "train", {"loss": sum(running) / len(running), "lr": learning_rate(state["samples"], config)})
+            log(
+                state["samples"],
+                "train",
+                {"loss": sum(running) / len(running), "lr": learning_rate(state["samples"], config)},
+            )
             running = []
             bar.set_postfix(_validate(accelerator, task, ema, log, state, run))
         if _due(state["samples"], config.checkpoint_every, config) or end or stopping:

@@ -1,8 +1,8 @@
 """``ldm-ocean evaluate``: scores of a model, of generated states, or of any store of states, written as JSON.
 
-    ldm-ocean evaluate STORE                       diagnostics of the states of STORE
-    ldm-ocean evaluate STORE --model DIR           the model on the test settings of STORE, baselines from its training ones
-    ldm-ocean evaluate STORE --reference TRUTH     the states of STORE as ensembles, on those settings of TRUTH they cover
+ldm-ocean evaluate STORE                       diagnostics of the states of STORE
+ldm-ocean evaluate STORE --model DIR           the model on the test settings of STORE, baselines from its training ones
+ldm-ocean evaluate STORE --reference TRUTH     the states of STORE as ensembles, on those settings of TRUTH they cover
 """
 
 import argparse
@@ -150,9 +150,15 @@ def score_table(result: dict) -> list[str]:
     for split, record in result["splits"].items():
         scores = {m: v for m, v in record["scores"]["truth"].items() if "crps" in next(iter(v.values()))}
         variables = list(next(iter(scores.values())))
-        lines += ["", f"{split}: fair CRPS (spread/skill)", _row("", [f"{v} [{result['units'][v]}]" for v in variables])]
+        lines += [
+            "",
+            f"{split}: fair CRPS (spread/skill)",
+            _row("", [f"{v} [{result['units'][v]}]" for v in variables]),
+        ]
         for method, score in scores.items():
-            lines.append(_row(method, [f"{score[v]['crps']:.5f} ({score[v]['spread_skill'] or 0:.2f})" for v in variables]))
+            lines.append(
+                _row(method, [f"{score[v]['crps']:.5f} ({score[v]['spread_skill'] or 0:.2f})" for v in variables])
+            )
     return lines
 
 

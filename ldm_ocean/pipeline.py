@@ -1,8 +1,8 @@
 """``OceanLDM``: codec and generator together, from parameters to states.
 
-    from ldm_ocean import OceanLDM
-    ocean = OceanLDM.from_pretrained("pretrained/dino-coarse")
-    states = ocean.sample({"rn_ztau0": 0.22, "rn_tstar_n": 6.0, "rn_avt0": 3e-5}, members=16, seed=0)
+from ldm_ocean import OceanLDM
+ocean = OceanLDM.from_pretrained("pretrained/dino-coarse")
+states = ocean.sample({"rn_ztau0": 0.22, "rn_tstar_n": 6.0, "rn_avt0": 3e-5}, members=16, seed=0)
 """
 
 import warnings
@@ -61,7 +61,10 @@ class OceanLDM:
     @property
     def parameters(self) -> dict[str, tuple[float, float]]:
         """Parameter names and the ranges seen in training."""
-        return {n: (float(a), float(b)) for n, a, b in zip(self.scaler.names, self.scaler.low, self.scaler.high, strict=True)}
+        return {
+            n: (float(a), float(b))
+            for n, a, b in zip(self.scaler.names, self.scaler.low, self.scaler.high, strict=True)
+        }
 
     @property
     def device(self) -> torch.device:
@@ -72,7 +75,9 @@ class OceanLDM:
         """Canonical states (sample, …) on this model's grid → latents (sample, N, C)."""
         own, theirs = self.grid.digest, OceanGrid.from_dataset(states).digest if "tmask" in states else self.grid.digest
         if own != theirs:
-            raise UserError(f"the states' grid hashes to {theirs[:12]}, the model's to {own[:12]}: prepare them on the model's mesh")
+            raise UserError(
+                f"the states' grid hashes to {theirs[:12]}, the model's to {own[:12]}: prepare them on the model's mesh"
+            )
         x = torch.from_numpy(self.fields.stack(states, self.grid)).to(self.device)
         return torch.cat([self.codec.encode(chunk) for chunk in x.split(32)])
 

@@ -15,13 +15,13 @@ from .errors import UserError, nearest
 from .grid import OceanGrid
 from .io import mesh as meshes
 from .io import veros
+from .io.checks import check_grid, check_values, shape_of
 from .io.names import Names
 from .io.source import Frame, Source, open_source
 from .io.store import StateWriter
 from .physics.eos import EQUATIONS
 
 DEFAULT_EQUATION = "seos"  # NEMO's idealised configurations
-DISAGREEMENT = 0.01  # share of the wet cells in which a file's land may differ from the mesh (a lake filled in)
 EXAMPLES = """examples:
   NEMO means (T, U and V files of one run) with its mesh:
     ldm-ocean prepare run1_grid_T.nc run1_grid_U.nc run1_grid_V.nc --mesh mesh_mask.nc --out states.zarr \\
@@ -32,7 +32,9 @@ EXAMPLES = """examples:
   NEMO restarts:          ldm-ocean prepare *_restart.nc --mesh mesh_mask.nc --out states.zarr
   Veros averages:         ldm-ocean prepare acc.averages.nc --out acc.zarr
   a Veros restart:        ldm-ocean prepare acc.restart.h5 --mesh acc.snapshot.nc --out acc.zarr
-  anything else, its names in a YAML table (variables: {theta_k: {to: toce, offset: -273.15}}, dimensions: {lev: depth}):
+  anything else, its names in a YAML table, such as
+    variables: {theta_k: {to: toce, offset: -273.15}}
+    dimensions: {lev: depth}
     ldm-ocean prepare model.nc --map names.yaml --out states.zarr"""
 
 
@@ -48,16 +50,17 @@ class Step:
 
 def prepare(
     sources: list[Path], out: Path, mesh: Path | None = None, mapping: Path | None = None,
-    parameters: dict[str, float] | None = None, setting: str = "setting", split: str = "train", equilibrium: bool = True,
-    variables: list[str] | None = None, equation_of_state: str | None = None, append: bool = False, progress: bool = False,
+    parameters: dict[str, float] | None = None, setting: str = "setting", split: str = "train",
+    equilibrium: bool = True, variables: list[str] | None = None, equation_of_state: str | None = None,
+    append: bool = False, progress: bool = False,
 ) -> xr.Dataset:  # fmt: skip
     """Write the states found in ``sources`` to the Zarr store ``out`` and open it.
 
     The files of one call are one ``setting``: one simulation with one set of ``parameters`` (name → value). Files that
     hold different variables are joined by time, files that hold the same ones are put one after another. What the
-    files hold becomes the states' variables, unless ``variables`` names canonical ones. ``mesh`` is a mesh_mask; without
-    it mask and metrics come from the files' land and coordinates. Season comes from the calendar, 0 where there is none.
-    UserError, and no store, for anything that does not fit.
+    files hold becomes the states' variables, unless ``variables`` names canonical ones. ``mesh`` is a mesh_mask;
+    without it mask and metrics come from the files' land and coordinates. Season comes from the calendar, 0 where
+    there is none. UserError, and no store, for anything that does not fit.
     """
     names = Names.load(mapping)
     if not sources:
@@ -144,7 +147,7 @@ def _providers(timeline: dict, mesh_source: Source | None) -> dict[str, Source]:
 
 def _fitted(grid: xr.Dataset, timeline: dict, names: Names) -> tuple[xr.Dataset, bool]:
     """The mesh with the files' levels and without overlap columns; UserError where files and mesh are not one grid."""
-    depths = {_shape(steps[0].source, name)[0] for name, steps in timeline.items() if names.variables[name].deep}
+    depths = {shape_of(steps[0].source, name)[0] for name, steps in timeline.items() if names.variables[name].deep}
     wet_levels = int(grid.tmask.any(("y", "x")).values.nonzero()[0].max(initial=-1)) + 1
     if wet_levels == 0:
         raise UserError("the mask has no wet cell: give the mesh_mask of this grid with --mesh")
@@ -152,7 +155,7 @@ def _fitted(grid: xr.Dataset, timeline: dict, names: Names) -> tuple[xr.Dataset,
         grid = grid.isel(depth=slice(0, min(depths)))  # only land was below
     for name, steps in timeline.items():
         for source in {step.source for step in steps}:
-            _check_grid(source, name, names, grid)
+            check_grid(source, name, names, grid)
     for name, steps in timeline.items():
         if names.variables[name].point == "t" and names.variables[name].deep:
             values = steps[0].source.read(name, steps[0].index).values
@@ -160,43 +163,6 @@ def _fitted(grid: xr.Dataset, timeline: dict, names: Names) -> tuple[xr.Dataset,
                 return grid.isel(x=slice(1, -1)).assign_attrs(periodic_x=1), True
             break
     return grid, False
-
-
-def _shape(source: Source, name: str) -> tuple[int, ...]:
-    raw, variable = source.variables[name]
-    sizes = source.canonical(raw).sizes
-    return tuple(sizes[d] for d in ("depth", "y", "x") if d in sizes and (variable.deep or d != "depth"))
-
-
-def _check_grid(source: Source, name: str, names: Names, grid: xr.Dataset):
-    expected = tuple(grid.sizes[d] for d in ("depth", "y", "x"))[0 if names.variables[name].deep else 1 :]
-    shape = _shape(source, name)
-    raw = source.variables[name][0]
-    if shape != expected:
-        swapped = shape[:-2] == expected[:-2] and shape[-2:] == expected[:-3:-1]
-        mend = (
-            "y and x are swapped, name them with --map (dimensions)" if swapped else "give the mesh_mask of this grid"
-        )
-        raise UserError(f"{raw} in {source.path} is {shape}, the mesh {expected}: {mend}")
-    depth = source.metres(raw) if names.variables[name].deep else None
-    if depth is not None and grid.gdept.ndim == 1:
-        off = np.abs(depth - grid.gdept.values)
-        if (off > 1 + 0.05 * grid.gdept.values).any():
-            raise UserError(
-                f"levels of {raw} in {source.path} differ from the mesh's by up to {off.max():.0f} m: give the mesh_mask of this grid"
-            )
-    lat = source.coordinates.get("nav_lat")
-    if lat is None or lat.shape != grid.nav_lat.shape:
-        return
-    size = np.median(np.abs(np.diff(grid.nav_lat.values, axis=0)))
-    if np.median(np.abs(lat - grid.nav_lat.values)) > 0.75 * size + 1e-3:
-        turned = np.abs(np.diff(lat, axis=1)).mean() > np.abs(np.diff(lat, axis=0)).mean()
-        mend = (
-            "its y and x are swapped, name them with --map (dimensions)"
-            if turned
-            else "give the mesh_mask of this grid"
-        )
-        raise UserError(f"latitudes in {source.path} are not those of the mesh: {mend}")
 
 
 def _fields(timeline: dict, names: Names, grid: xr.Dataset) -> dict[str, tuple]:
@@ -220,36 +186,9 @@ def _states(timeline: dict, names: Names, grid: xr.Dataset, fields: dict, cut: b
             frame = step.source.read(name, step.index)
             if cut:
                 frame = Frame(*(a[..., 1:-1] for a in (frame.values, frame.hole, frame.zero)))
-            _check_values(frame, name, names, mask, f"{step.source.path}, step {step.index}")
+            check_values(frame, name, names, mask, f"{step.source.path}, step {step.index}")
             state[name] = np.where(mask, frame.values, np.nan).astype("float32")
         yield state, float(np.nan_to_num(step.season))
-
-
-def _check_values(frame: Frame, name: str, names: Names, mask: np.ndarray, where: str):
-    """UserError for holes at wet cells, for another land than the mesh's, for values that no ocean has."""
-    variable, wet = names.variables[name], int(mask.sum())
-    holes = mask & frame.hole
-    if holes.any():
-        cell = tuple(map(int, np.argwhere(holes)[0]))
-        raise UserError(
-            f"{name} is missing (NaN) at {holes.sum()} of {wet} wet cells, first {cell}, in {where}: mend it, or give the mesh it was run on"
-        )
-    if variable.never_zero:
-        zeros, land = mask & frame.zero, frame.hole | frame.zero
-        extra = ~mask & ~land if land.any() else np.zeros_like(mask)
-        if max(zeros.sum(), extra.sum()) > DISAGREEMENT * wet:
-            raise UserError(
-                f"land of {name} in {where} is not the mesh's ({zeros.sum()} wet cells are 0, {extra.sum()} land cells hold water): "
-                "give the mesh_mask of this run"
-            )
-    if variable.range:
-        low, high = variable.range
-        outside = mask & ~((frame.values >= low) & (frame.values <= high))
-        if outside.any():
-            cell = tuple(map(int, np.argwhere(outside)[0]))
-            raise UserError(
-                f"{name} is {frame.values[cell]:.4g} at wet cell {cell} in {where}, outside {low:g} to {high:g}: {variable.hint}"
-            )
 
 
 def _check_same(out: Path, grid: xr.Dataset, fields: dict, setting: str, split: str):
@@ -317,7 +256,8 @@ def run(args: argparse.Namespace):
     states = prepare(
         args.sources, args.out, mesh=args.mesh, mapping=args.mapping, parameters=parameters,
         setting=args.setting or args.sources[0].name.split(".")[0], split=args.split, equilibrium=not args.spinning_up,
-        variables=args.variables, equation_of_state=args.equation_of_state, append=args.append, progress=sys.stderr.isatty(),
+        variables=args.variables, equation_of_state=args.equation_of_state, append=args.append,
+        progress=sys.stderr.isatty(),
     )  # fmt: skip
     sizes = states.sizes
     found = ", ".join(k for k, v in states.data_vars.items() if "mask" in v.attrs)

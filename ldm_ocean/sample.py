@@ -25,9 +25,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, help="samples.zarr or samples.nc")
     parser.add_argument("--members", type=int, default=16, help="independent states (16)")
     parser.add_argument("--season", type=float, default=0.0, help="share of the year, 0 to 1 (0)")
-    parser.add_argument("--context", type=Path, help="a store whose last state is an earlier one, e.g. of an unfinished spin-up")
+    parser.add_argument(
+        "--context", type=Path, help="a store whose last state is an earlier one, e.g. of an unfinished spin-up"
+    )
     parser.add_argument("--steps", type=int, default=STEPS, help=f"network evaluations a member ({STEPS})")
-    parser.add_argument("--guidance", type=float, default=1.0, help="classifier-free guidance weight; doubles the cost (1: off)")
+    parser.add_argument(
+        "--guidance", type=float, default=1.0, help="classifier-free guidance weight; doubles the cost (1: off)"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     parser.add_argument("--strict", action="store_true", help="refuse parameters outside the training range")

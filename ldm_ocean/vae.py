@@ -47,9 +47,7 @@ class Autoencoder(Codec):
         self.cells = stem[0] * stem[1] * stem[2]
         self.stem = Pointwise((len(fields) + self.static.shape[1]) * self.cells, widths[0])
         stages = list(zip(widths, blocks, strict=True))
-        self.place = nn.ModuleList(
-            nn.Sequential(nn.Linear(2 * PLACE_PAIRS, PLACE_FEATURES), nn.SiLU()) for _ in stages
-        )
+        self.place = nn.ModuleList(nn.Sequential(nn.Linear(2 * PLACE_PAIRS, PLACE_FEATURES), nn.SiLU()) for _ in stages)
         self.encoder = nn.ModuleList(nn.ModuleList(block(w) for _ in range(n)) for w, n in stages)
         self.down = nn.ModuleList(map(Down, widths[:-1], widths[1:], self.strides[1:]))
         self.to_code = nn.Sequential(ChannelNorm(widths[-1]), Pointwise(widths[-1], channels))

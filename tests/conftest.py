@@ -68,7 +68,11 @@ def small_states(settings: int = 6, each: int = 4, seed: int = 0, shape=(5, 9, 7
         attrs = {"mask": mask, "units": units, "standard_name": standard, "long_name": name}
         data[name] = (dims, values if name != "ssh" else values[:, 0], attrs)
     number = np.repeat(np.arange(settings), each)
-    split = np.where(number < settings - 3, "train", np.where(number == settings - 3, "validation", np.where(number == settings - 2, "test", "edge")))
+    split = np.where(
+        number < settings - 3,
+        "train",
+        np.where(number == settings - 3, "validation", np.where(number == settings - 2, "test", "edge")),
+    )
     coords = {
         "setting": ("sample", np.array([f"s{k:02d}" for k in number])),
         "split": ("sample", split),

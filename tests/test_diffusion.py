@@ -47,8 +47,13 @@ def test_flow_and_edm_agree():
     assert torch.allclose(time_of_sigma(sigma_of_time(t)), t, atol=1e-5)
     z, n = torch.randn(50, 1, 1), torch.randn(50, 1, 1)
     sigma = sigma_of_time(t)[:, None, None]
-    assert torch.allclose((1 - t)[:, None, None] * (z + sigma * n), (1 - t)[:, None, None] * z + t[:, None, None] * n, atol=1e-5)
-    ends = [sample(gaussian_denoiser(-0.4, 1.2), 40 * member_noise((1, 3), 1, range(8)), noise_levels(200, c)) for c in ("edm", "flow")]
+    assert torch.allclose(
+        (1 - t)[:, None, None] * (z + sigma * n), (1 - t)[:, None, None] * z + t[:, None, None] * n, atol=1e-5
+    )
+    ends = [
+        sample(gaussian_denoiser(-0.4, 1.2), 40 * member_noise((1, 3), 1, range(8)), noise_levels(200, c))
+        for c in ("edm", "flow")
+    ]
     assert torch.allclose(*ends, atol=2e-2)
 
 
@@ -129,7 +134,9 @@ def test_the_prior_recovers_a_quadratic_law_of_the_parameters_on_unseen_settings
 
 def test_member_noise_depends_on_seed_step_and_member_only():
     assert torch.equal(member_noise((3,), 7, range(5))[2:4], member_noise((3,), 7, range(2, 4)))
-    draws = {tuple(member_noise((3,), s, range(m, m + 1), t)[0].tolist()) for s in (0, 1) for m in (0, 1) for t in (0, 1)}
+    draws = {
+        tuple(member_noise((3,), s, range(m, m + 1), t)[0].tolist()) for s in (0, 1) for m in (0, 1) for t in (0, 1)
+    }
     assert len(draws) == 8
     assert generator(1, 2).initial_seed() != generator(2, 1).initial_seed()
 

@@ -42,7 +42,9 @@ class Line(nn.Module):
         folder.mkdir(parents=True, exist_ok=True)
 
 
-CONFIG = Train(samples=80, global_batch_size=4, device_batch_size=2, lr=0.01, validate_every=20, checkpoint_every=20, device="cpu")
+CONFIG = Train(
+    samples=80, global_batch_size=4, device_batch_size=2, lr=0.01, validate_every=20, checkpoint_every=20, device="cpu"
+)
 
 
 def losses(run):

@@ -94,7 +94,9 @@ def test_an_error_alike_on_two_levels_makes_no_vertical_loss(fields, grid, tenso
     volumes = fields.volumes(grid)
     normaliser = Normaliser.fit(tensor.numpy(), volumes)
     with_steps, without = (ReconstructionLoss(volumes, normaliser, vertical=v) for v in (1.0, 0.0))
-    error = (torch.ones(1, *volumes.shape) / normaliser.scale[..., None, None]) * fields.masks(grid)  # 1 unit everywhere
+    error = (torch.ones(1, *volumes.shape) / normaliser.scale[..., None, None]) * fields.masks(
+        grid
+    )  # 1 unit everywhere
     deep = [i for i, f in enumerate(fields) if f.deep]
     error[:, [i for i in range(len(fields)) if i not in deep]] = 0
     assert float(with_steps(error, 0 * error)) == pytest.approx(float(without(error, 0 * error)), rel=1e-4)

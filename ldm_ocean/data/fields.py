@@ -79,7 +79,9 @@ class Fields(tuple[Field, ...]):
             target[:, wet] = array[:, wet]
             if not np.isfinite(target).all():
                 sample, *cell = np.argwhere(~np.isfinite(target))[0]
-                raise UserError(f"{f.name} is not finite at wet cell {tuple(map(int, cell))} of sample {sample}: mend it or the mask")
+                raise UserError(
+                    f"{f.name} is not finite at wet cell {tuple(map(int, cell))} of sample {sample}: mend it or the mask"
+                )
         return out
 
     def unstack(self, states: np.ndarray, grid: OceanGrid) -> xr.Dataset:

@@ -45,7 +45,14 @@ def write_latents(path: Path, codec: Codec, states: xr.Dataset, batch: int = 32)
     group = zarr.create_group(temporary, attributes=attrs)
     shape = (codec.n_tokens, codec.channels)
     shard = -(-samples // max(len(np.unique(states.setting.values)), 1))
-    array = group.create_array("latent", shape=(samples, *shape), chunks=(1, *shape), shards=(shard, *shape), dtype="float16", fill_value=np.nan)
+    array = group.create_array(
+        "latent",
+        shape=(samples, *shape),
+        chunks=(1, *shape),
+        shards=(shard, *shape),
+        dtype="float16",
+        fill_value=np.nan,
+    )
     for start in tqdm(range(0, samples, shard), desc="encode", unit="shard", disable=None):
         part = states.isel(sample=slice(start, start + shard))
         x = torch.from_numpy(codec.fields.stack(part, codec.grid))
@@ -74,9 +81,13 @@ def open_latents(path: Path, codec: Codec) -> Latents:
         raise UserError(f"{path} is not a readable latent store ({error}): run `ldm-ocean encode` again") from error
     for what, own in (("codec", codec.digest), ("grid", codec.grid.digest)):
         if attrs.get(what) != own:
-            raise UserError(f"{path} was encoded with {what} {str(attrs.get(what))[:12]}, this one is {own[:12]}: run `ldm-ocean encode` again")
+            raise UserError(
+                f"{path} was encoded with {what} {str(attrs.get(what))[:12]}, this one is {own[:12]}: run `ldm-ocean encode` again"
+            )
     broken = np.flatnonzero(~np.isfinite(values).all((1, 2)))
     if len(broken):
-        raise UserError(f"{path} lacks {len(broken)} of {len(values)} states (first: {broken[0]}): run `ldm-ocean encode` again")
+        raise UserError(
+            f"{path} lacks {len(broken)} of {len(values)} states (first: {broken[0]}): run `ldm-ocean encode` again"
+        )
     labels = {k: v.astype("U") if v.dtype.kind == "S" else v for k, v in labels.items()}
     return Latents(torch.from_numpy(values), parameters, **labels, attrs=attrs)

@@ -68,6 +68,14 @@ def _open_packed(path: Path, splits) -> xr.Dataset:
         parts.append(part)
     if not parts:
         raise UserError(f"{path} holds no finished setting: run `ldm-ocean simulate` on it")
-    states = xr.concat(parts, "sample", combine_attrs="override", join="exact", data_vars="minimal", coords="minimal", compat="override")
+    states = xr.concat(
+        parts,
+        "sample",
+        combine_attrs="override",
+        join="exact",
+        data_vars="minimal",
+        coords="minimal",
+        compat="override",
+    )
     attrs = {**mesh.attrs, "parameters": list(manifest["ranges"]), "source": manifest["model"]}
     return states.drop_attrs(deep=False).merge(mesh, combine_attrs="override").assign_attrs(attrs)

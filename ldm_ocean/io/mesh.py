@@ -67,7 +67,7 @@ def _completed(mesh: dict, declared_periodic: bool) -> xr.Dataset:
 
 
 def _stagger(mesh: dict, periodic: bool):
-    """U and V masks, metrics and thickness from those of T, where missing: wet between wet cells, the thinner of two."""
+    """U and V masks, metrics and thickness from those of T, where missing: wet between wet, the thinner of two."""
     east, north = _shifted(mesh["tmask"], -1, periodic), _shifted(mesh["tmask"], -2, False)
     mesh.setdefault("umask", mesh["tmask"] & east)
     mesh.setdefault("vmask", mesh["tmask"] & north)
@@ -119,7 +119,7 @@ def dataset(mesh: dict, periodic: bool) -> xr.Dataset:
 
 
 def derive_mesh(sources: dict[str, Source], cyclic: bool | None = None) -> xr.Dataset:
-    """From the first state of each variable (name → source) and the coordinates; ``cyclic`` overrides the longitudes."""
+    """From the first state of each variable (name → source) and the coordinates; ``cyclic`` overrules longitudes."""
     name = _name_for_mask(sources)
     source = sources[name]
     if not source.coordinates.keys() >= {"nav_lat", "nav_lon"}:
@@ -183,7 +183,7 @@ def _spherical(lat: np.ndarray, lon: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def _stored_thickness(source: Source, tmask: np.ndarray, depth: np.ndarray) -> np.ndarray | None:
-    """Thickness that the file holds beside its fields, of the first state; on land the mean of the level's wet cells."""
+    """Thickness that the file holds beside its fields, of the first state; on land its level's mean."""
     for raw in source.names.mesh["thickness"]:
         if raw not in source.data.variables:
             continue

@@ -119,12 +119,12 @@ class Names:
             scale = 1.0 if scale is None else scale
         else:
             raise UserError(
-                f"{path}: {name!r} goes to {target!r}{nearest(target, self.variables)}; a new one needs `point` and `deep`"
+                f"{path}: {name!r} goes to {target!r}{nearest(target, self.variables)}; a new one needs `point`, `deep`"
             )
         attrs = base.attrs | {k: entry.pop(k) for k in ("units", "standard_name", "long_name") if k in entry}
         if set(entry) - {"point", "deep"}:
             raise UserError(
-                f"{path}: {name!r} has unknown keys {sorted(set(entry) - {'point', 'deep'})}: use to, scale, offset, range"
+                f"{path}: {name!r} has unknown keys {sorted(set(entry) - {'point', 'deep'})}: use to, scale, offset"
             )
         # what the user names is taken as named: no other spelling, no hidden product with the thickness
         return target, replace(
@@ -141,7 +141,7 @@ class Names:
         if not spelling or spelling in variable.units:
             return tuple(variable.units.get(spelling, (1.0, 0.0)))
         raise UserError(
-            f"{raw_name} in {where} has units {units!r}, not known for {name}: correct the attribute, or give scale and "
+            f"{raw_name} in {where} has units {units!r}, not known for {name}: correct it, or give scale and "
             f"offset to {variable.attrs.get('units')} with --map"
         )
 

@@ -1,7 +1,7 @@
 """One file (NetCDF-3/4, Zarr, Veros restart) seen through the name map: canonical variables, read state by state.
 
-Whatever the file does, ``Source.read`` returns (depth, y, x) or (y, x), depth growing from the surface down and latitude
-growing with y where the file tells, in canonical units. Nothing but the state asked for is read from disk.
+Whatever the file does, ``Source.read`` returns (depth, y, x) or (y, x), depth growing from the surface down and
+latitude growing with y where the file tells, in canonical units. Nothing but the state asked for is read from disk.
 """
 
 from dataclasses import dataclass

@@ -164,7 +164,9 @@ class Baselines:
     methods: dict[str, Climatology | NearestSetting | EofRegression]
 
     @classmethod
-    def fit(cls, training: xr.Dataset, grid: OceanGrid, fields: Fields, names: Iterable[str] = tuple(BASELINES)) -> "Baselines":
+    def fit(
+        cls, training: xr.Dataset, grid: OceanGrid, fields: Fields, names: Iterable[str] = tuple(BASELINES)
+    ) -> "Baselines":
         """From canonical training states (all of them: select splits and equilibrium before)."""
         for name in names:
             if name not in BASELINES:

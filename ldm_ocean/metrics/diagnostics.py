@@ -113,7 +113,9 @@ class Diagnostics:
                 continue
             inside = self._rows(region.latitude)
             if not depth[0] <= region.depth <= depth[-1]:
-                raise UserError(f"level {name!r} at {region.depth:g} m lies outside the grid's {depth[0]:g} to {depth[-1]:g} m")
+                raise UserError(
+                    f"level {name!r} at {region.depth:g} m lies outside the grid's {depth[0]:g} to {depth[-1]:g} m"
+                )
             arguments = (depth, region.depth, area, mask, inside)
             mean = lambda x, v=v, arguments=arguments: mean_at_depth(x[..., v, :, :, :], *arguments)  # noqa: E731
             with np.errstate(invalid="ignore"):
@@ -156,4 +158,6 @@ def _unit(f: Field) -> str:
 
 def _need_water(weight, kind: str, name: str):
     if not np.any(weight):
-        raise UserError(f"{kind} {name!r} of the evaluation config holds no water on this grid: move it or leave it out")
+        raise UserError(
+            f"{kind} {name!r} of the evaluation config holds no water on this grid: move it or leave it out"
+        )

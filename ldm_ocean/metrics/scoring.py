@@ -125,7 +125,9 @@ def _settings(truth, splits) -> list[tuple[str, str]]:
     chosen = [(n, s) for s in splits for n in sorted(k for k, split in pairs.items() if split == s)]
     chosen = [(n, s) for n, s in chosen if len(verifying_states(truth, n, 1))]
     if not chosen:
-        raise UserError(f"no equilibrium states of splits {', '.join(splits)} to verify against: name others in the config")
+        raise UserError(
+            f"no equilibrium states of splits {', '.join(splits)} to verify against: name others in the config"
+        )
     return chosen
 
 
@@ -167,7 +169,9 @@ def _diagnose(diagnostics, ensembles, states) -> dict:
             own = np.concatenate([v[name] for v in values])
             out[method][name] = {"mean": own.mean(), "std": own.std()}
             if len(drawn[0]) > 1:
-                out[method][name]["crps"] = np.mean([fair_crps(v[name], y) for v, y in zip(values, target, strict=True)])
+                out[method][name]["crps"] = np.mean(
+                    [fair_crps(v[name], y) for v, y in zip(values, target, strict=True)]
+                )
     return out
 
 

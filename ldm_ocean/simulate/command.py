@@ -20,7 +20,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("out", type=Path, help="folder for the settings' files, the mesh and manifest.json")
     for split, count in (("train", 24), ("validation", 4), ("test", 5), ("edge", 3)):
         parser.add_argument(f"--{split}", type=int, default=count, help=f"settings of the {split} split (%(default)s)")
-    parser.add_argument("--years", type=int, nargs=2, default=(60, 150), metavar=("LEAST", "MOST"), help="model years of each setting (60 150)")
+    parser.add_argument(
+        "--years",
+        type=int,
+        nargs=2,
+        default=(60, 150),
+        metavar=("LEAST", "MOST"),
+        help="model years of each setting (60 150)",
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the design and of the forcing noise (0)")
     parser.add_argument("--workers", type=int, default=2, help="processes, one core each (2)")
 
@@ -30,7 +37,9 @@ def run(args: argparse.Namespace) -> None:
     if not find_spec("veros"):
         raise UserError("Veros is not installed: pip install 'ldm_ocean[sim]'")
     if args.years[0] > args.years[1] or args.years[0] < 1 or args.workers < 1:
-        raise UserError(f"--years {args.years[0]} {args.years[1]} --workers {args.workers}: years must rise from at least 1, workers be at least 1")
+        raise UserError(
+            f"--years {args.years[0]} {args.years[1]} --workers {args.workers}: years must rise from at least 1, workers be at least 1"
+        )
     settings = design(args.train, args.validation, args.test, args.edge, args.seed)
     print(f"{len(settings)} settings over {', '.join(RANGES)}, at least {args.years[0]} years each, into {args.out}")
     from .run import simulate

@@ -72,6 +72,4 @@ def _spanning_tree(points, labels, seed):
         parents[rest[i]] = order[j]
         order.append(rest[i])
     name = lambda i: None if i is None else labels[i][0]  # noqa: E731
-    return [
-        Setting(name(i), labels[i][1], scale(points[i]), 1000 * seed + i, name(parents[i])) for i in order
-    ]
+    return [Setting(name(i), labels[i][1], scale(points[i]), 1000 * seed + i, name(parents[i])) for i in order]

@@ -182,9 +182,7 @@ class Model:
         target = target + jnp.einsum("k,kxy->xy", eta[3:], self.target_modes)
         vs.surface_taux = tau_x * vs.maskU[:, :, -1]
         heat = basin.GAMMA_T / (basin.RHO_0 * basin.CP) * (target - vs.temp[:, :, -1, vs.tau])
-        salt = basin.GAMMA_S / basin.RHO_0 * (
-            basin.salinity_target(lat) - vs.salt[:, :, -1, vs.tau]
-        )
+        salt = basin.GAMMA_S / basin.RHO_0 * (basin.salinity_target(lat) - vs.salt[:, :, -1, vs.tau])
         vs.forc_temp_surface, vs.forc_salt_surface = heat * top, salt * top
         stress = jnp.abs(vs.surface_taux) / settings.rho_0
         vs.forc_tke_surface = stress**1.5 * top
@@ -207,7 +205,10 @@ class Model:
     def mesh(self) -> xr.Dataset:
         """The grid in NEMO's names: masks, cell metrics [m], coordinates [°], depths [m]."""
         vs = self.setup.state.variables
-        masks = {k: self.to_canonical(np.asarray(getattr(vs, v))) for k, v in (("tmask", "maskT"), ("umask", "maskU"), ("vmask", "maskV"))}
+        masks = {
+            k: self.to_canonical(np.asarray(getattr(vs, v)))
+            for k, v in (("tmask", "maskT"), ("umask", "maskU"), ("vmask", "maskV"))
+        }
         dx = np.asarray(vs.dxt)[2:-2]
         dy = np.asarray(vs.dyt)[2:-2]
         cos_t, cos_v = np.asarray(vs.cost)[2:-2], np.asarray(vs.cosu)[2:-2]

@@ -28,10 +28,20 @@ ON_THE_WAY = (0, 1, 3, 10, 30)  # years after branching whose states are kept as
 MAX_DRIFT = 0.02  # °C a decade, deep-water box
 DEEP_BOX = {"depth": (500.0, 3000.0), "latitude": 30.0}
 FIELDS = {
-    "toce": {"mask": "tmask", "units": "degC", "standard_name": "sea_water_potential_temperature", "long_name": "temperature"},
+    "toce": {
+        "mask": "tmask",
+        "units": "degC",
+        "standard_name": "sea_water_potential_temperature",
+        "long_name": "temperature",
+    },
     "soce": {"mask": "tmask", "units": "g kg-1", "standard_name": "sea_water_salinity", "long_name": "salinity"},
     "uoce": {"mask": "umask", "units": "m s-1", "standard_name": "sea_water_x_velocity", "long_name": "zonal current"},
-    "voce": {"mask": "vmask", "units": "m s-1", "standard_name": "sea_water_y_velocity", "long_name": "meridional current"},
+    "voce": {
+        "mask": "vmask",
+        "units": "m s-1",
+        "standard_name": "sea_water_y_velocity",
+        "long_name": "meridional current",
+    },
     "ssh": {"mask": "tmask", "units": "m", "standard_name": "sea_surface_height_above_geoid", "long_name": "sea level"},
 }
 

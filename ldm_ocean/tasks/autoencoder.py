@@ -34,7 +34,9 @@ class AutoencoderTask(nn.Module):
         self.fields = Fields.from_dataset(data, config.data.variables)
         split = np.isin(data.split.values, config.data.train)
         if not split.any() or split.all():
-            raise UserError(f"{config.data.states} needs samples for training and for validation: see data.train, data.validation")
+            raise UserError(
+                f"{config.data.states} needs samples for training and for validation: see data.train, data.validation"
+            )
         states = self.fields.stack(data, self.grid)
         self.model = Autoencoder(self.fields, self.grid, **{k: getattr(config.model, k) for k in SHAPE})
         volumes = self.fields.volumes(self.grid)

@@ -50,7 +50,9 @@ class DiffusionTask(nn.Module):
     def _select(self, splits: list[str]) -> np.ndarray:
         chosen = np.flatnonzero(np.isin(self.latents.split, splits) & self.latents.equilibrium)
         if not len(chosen):
-            raise UserError(f"the latents hold no equilibrium states of {splits}: encode those splits, or choose others")
+            raise UserError(
+                f"the latents hold no equilibrium states of {splits}: encode those splits, or choose others"
+            )
         return chosen
 
     def _contexts(self) -> dict[str, np.ndarray]:
@@ -64,7 +66,10 @@ class DiffusionTask(nn.Module):
 
     def batch(self, indices: list[int], positions: range) -> dict:
         """Clean latents, noise, noise levels and conditions, each from (seed, position) alone."""
-        rows = [self._row(int(self.train_index[i]), generator(self.seed, 2, p)) for i, p in zip(indices, positions, strict=True)]
+        rows = [
+            self._row(int(self.train_index[i]), generator(self.seed, 2, p))
+            for i, p in zip(indices, positions, strict=True)
+        ]
         return self._collate(rows)
 
     def _row(self, index: int, draw: torch.Generator) -> dict:
@@ -97,7 +102,9 @@ class DiffusionTask(nn.Module):
         for draw in range(VALIDATION_NOISE):
             rows = [self._row(int(i), generator(self.seed, 3, draw, n)) for n, i in enumerate(self.held_out)]
             batch = self._collate(rows)
-            batch["uniform"] = (torch.arange(len(rows)).to(batch["uniform"]) + (draw + 0.5) / VALIDATION_NOISE) / len(rows)
+            batch["uniform"] = (torch.arange(len(rows)).to(batch["uniform"]) + (draw + 0.5) / VALIDATION_NOISE) / len(
+                rows
+            )
             losses.append(self(batch))
         return {"loss": float(torch.cat(losses).mean())}
 
