@@ -196,15 +196,15 @@ def _check_same(out: Path, grid: xr.Dataset, fields: dict, setting: str, split: 
     old = open_states(out)
     if OceanGrid.from_dataset(old).digest != OceanGrid.from_dataset(grid).digest:
         raise UserError(f"{out} holds another grid: write to another store")
-    known = {k for k, v in old.data_vars.items() if "mask" in v.attrs}
+    known = {str(k) for k, v in old.data_vars.items() if "mask" in v.attrs}
     if known != set(fields):
         raise UserError(
             f"{out} holds {', '.join(sorted(known))}, the files {', '.join(sorted(fields))}: give the same variables"
         )
     for key in ("parameters", "equation_of_state", "x_overlap"):
         mine, theirs = grid.attrs[key], old.attrs.get(key)
-        if (set(mine) != set(theirs)) if key == "parameters" else mine != theirs:
-            raise UserError(f"{out} has {key} {theirs}, this call {mine}: give the same")
+        if mine != theirs:
+            raise UserError(f"{out} has {key} {theirs}, this call {mine}: give the same, in the same order")
     splits = set(old.split.values[old.setting.values == setting])
     if splits - {split}:
         raise UserError(
@@ -214,9 +214,6 @@ def _check_same(out: Path, grid: xr.Dataset, fields: dict, setting: str, split: 
 
 def add_arguments(parser: argparse.ArgumentParser):
     """Options of ``ldm-ocean prepare``."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.description = "NEMO, Veros or any CF-like output (NetCDF, Zarr) → a store of canonical states."
-    parser.epilog = EXAMPLES
     parser.add_argument(
         "sources", nargs="+", type=Path, help="files of one simulation: NetCDF-3/4, Zarr, Veros restart"
     )
@@ -260,5 +257,5 @@ def run(args: argparse.Namespace):
         progress=sys.stderr.isatty(),
     )  # fmt: skip
     sizes = states.sizes
-    found = ", ".join(k for k, v in states.data_vars.items() if "mask" in v.attrs)
+    found = ", ".join(str(k) for k, v in states.data_vars.items() if "mask" in v.attrs)
     print(f"{args.out}: {sizes['sample']} states of {found} on {sizes['depth']} × {sizes['y']} × {sizes['x']} cells")

@@ -85,9 +85,7 @@ def _neighbour(values: np.ndarray, axis: int, periodic: bool) -> np.ndarray:
     """The next value along ``axis``; at the end the first one, or the last again."""
     rolled = np.roll(values, -1, axis)
     if not periodic:
-        index = [slice(None)] * values.ndim
-        index[axis] = -1
-        rolled[tuple(index)] = values[tuple(index)]
+        np.moveaxis(rolled, axis, 0)[-1] = np.moveaxis(values, axis, 0)[-1]
     return rolled
 
 
@@ -95,9 +93,7 @@ def _shifted(mask: np.ndarray, axis: int, periodic: bool) -> np.ndarray:
     """The next cell's mask along ``axis``; beyond a closed end there is land."""
     out = _neighbour(mask, axis, periodic).copy()
     if not periodic:
-        index = [slice(None)] * mask.ndim
-        index[axis] = -1
-        out[tuple(index)] = False
+        np.moveaxis(out, axis, 0)[-1] = False
     return out
 
 
@@ -139,9 +135,8 @@ def derive_mesh(sources: dict[str, Source], cyclic: bool | None = None) -> xr.Da
     periodic = bool(abs(lon.shape[1] * step - 360.0) < step / 2) if cyclic is None else cyclic
     tmask = _water(source, name)
     mesh = {"tmask": tmask, "nav_lat": lat, "nav_lon": source.coordinates["nav_lon"], "gdept": depth}
-    mesh |= _spherical(lat, lon) | {"e3t": _stored_thickness(source, tmask, depth)}
-    if mesh["e3t"] is None:
-        mesh["e3t"] = _thickness(source, raw, depth)
+    stored = _stored_thickness(source, tmask, depth)
+    mesh |= _spherical(lat, lon) | {"e3t": _thickness(source, raw, depth) if stored is None else stored}
     for point in ("u", "v"):  # a velocity that marks its own land by fill values knows its mask best
         for k, s in sources.items():
             variable = s.variables[k][1]
@@ -202,11 +197,11 @@ def _stored_thickness(source: Source, tmask: np.ndarray, depth: np.ndarray) -> n
 
 def _thickness(source: Source, raw: str, depth: np.ndarray) -> np.ndarray:
     """From CF bounds, from the faces of the levels, or by centring each level in its cell; else between mid-points."""
-    dim = next(d for d, r in source.roles(source.data[raw]).items() if r == "depth")
+    dim = source.dim(raw, "depth")
     bounds = source.data[dim].attrs.get("bounds")
     if bounds in source.data.variables:
         thick = np.abs(np.diff(source.data[bounds].values.astype("float64"), axis=1))[:, 0]
-        return thick[:: -1 if source.depths(raw)[0] > source.depths(raw)[-1] else 1]
+        return thick[np.argsort(np.abs(source.data[dim].values))]
     for name in source.names.faces:
         if name in source.data.variables and source.data.sizes[name] == len(depth):
             tops = np.sort(np.abs(source.data[name].values.astype("float64")))

@@ -37,7 +37,7 @@ class Source:
     def __init__(self, path: Path, data: xr.Dataset, names: Names):
         self.path, self.data, self.names = path, data, names
         self.variables = {k: (raw, v) for k, v in names.variables.items() if (raw := self._find(k, v))}
-        dims = {self.sample_dim(raw) for raw, _ in self.variables.values()}
+        dims = {self.dim(raw, "sample") for raw, _ in self.variables.values()}
         if len(dims) > 1:
             raise UserError(
                 f"{path} has several time axes ({', '.join(map(str, dims))}): split it, or name one with --map"
@@ -50,7 +50,7 @@ class Source:
             if raw in self.data.variables and self._fits(raw, variable):
                 return raw
         standard = [
-            k for k, v in self.data.data_vars.items() if v.attrs.get("standard_name") in variable.standard_names
+            str(k) for k, v in self.data.data_vars.items() if v.attrs.get("standard_name") in variable.standard_names
         ]
         standard = [k for k in standard if self._fits(k, variable)]
         if len(standard) > 1:
@@ -74,14 +74,15 @@ class Source:
         units = str(attrs.get("units", ""))
         if "degree" in units:
             return "y" if "north" in units else "x" if "east" in units else None
-        return "sample" if " since " in units else STANDARD_ROLES.get(attrs.get("standard_name"))
+        return "sample" if " since " in units else STANDARD_ROLES.get(attrs.get("standard_name", ""))
 
     def roles(self, array: xr.DataArray) -> dict[str, str]:
         """Dimension → role of those that have one."""
-        return {d: r for d in array.dims if (r := self.role(d))}
+        return {d: r for d in map(str, array.dims) if (r := self.role(d))}
 
-    def sample_dim(self, raw: str) -> str | None:
-        return next((d for d, r in self.roles(self.data[raw]).items() if r == "sample"), None)
+    def dim(self, raw: str, role: str) -> str | None:
+        """The dimension of ``raw`` that plays ``role``."""
+        return next((d for d, r in self.roles(self.data[raw]).items() if r == role), None)
 
     def canonical(self, raw: str) -> xr.DataArray:
         """The array (lazy) under canonical dimensions in canonical order; single odd dimensions are dropped."""
@@ -96,13 +97,13 @@ class Source:
             raise UserError(
                 f"{raw} in {self.path} has dimensions {', '.join(roles)}, two of one role: name them with --map"
             )
-        array = array.isel({d: 0 for d in odd}).rename(dict(roles)) if odd else array.rename(dict(roles))
+        array = array.isel({d: 0 for d in odd}).rename(roles)
         array = array.drop_vars(list(array.coords))
         return array.transpose(*[d for d in ORDER if d in array.dims])
 
     def depths(self, raw: str) -> np.ndarray | None:
         """The depth coordinate of ``raw`` in file order, positive down; None where there is none."""
-        dim = next((d for d, r in self.roles(self.data[raw]).items() if r == "depth"), None)
+        dim = self.dim(raw, "depth")
         if dim is None or dim not in self.data.variables or self.data[dim].ndim != 1:
             return None
         values = np.asarray(self.data[dim].values, "float64")
@@ -112,14 +113,10 @@ class Source:
     def metres(self, raw: str) -> np.ndarray | None:
         """Depths [m] from the surface down, None where the file only numbers its levels."""
         depth = self.depths(raw)
-        dim = next((d for d, r in self.roles(self.data[raw]).items() if r == "depth"), None)
-        if (
-            depth is None
-            or self.data[dim].attrs.get("units") in ("level", "1")
-            or np.array_equal(depth, np.arange(len(depth)))
-        ):
+        if depth is None:
             return None
-        return np.sort(depth)
+        counted = self.data[self.dim(raw, "depth")].attrs.get("units") in ("level", "1")
+        return None if counted or np.array_equal(depth, np.arange(len(depth))) else np.sort(depth)
 
     @cached_property
     def horizontal(self) -> dict[str, np.ndarray]:

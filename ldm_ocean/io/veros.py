@@ -32,7 +32,7 @@ def settings_of(data: xr.Dataset) -> dict:
 
 def equation_of_state(settings: dict) -> str | None:
     """Name of the equation of state, None where the file does not tell or the library has no such equation."""
-    return EQUATIONS_OF_STATE.get(settings.get("eq_of_state_type"))
+    return EQUATIONS_OF_STATE.get(settings.get("eq_of_state_type", 0))
 
 
 def with_sea_level(data: xr.Dataset, settings: dict) -> xr.Dataset:
