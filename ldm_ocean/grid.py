@@ -48,6 +48,11 @@ class OceanGrid:
         """(depth, y, x)."""
         return self.mesh["tmask"].shape
 
+    def rows(self, first: int, last: int) -> "OceanGrid":
+        """The band of rows ``first`` to ``last`` (exclusive) as a grid of its own."""
+        mesh = {k: v[..., first:last, :] if v.ndim > 1 else v for k, v in self.mesh.items()}
+        return OceanGrid(mesh, self.periodic_x)
+
     @property
     def period(self) -> float | None:
         """Length of a periodic x axis [°], None where x is closed."""
