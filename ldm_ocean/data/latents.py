@@ -8,6 +8,7 @@ import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,9 +18,10 @@ from tqdm import tqdm
 
 from ..codec import Codec
 from ..errors import UserError
+from ..io.packed import read_array
 from .states import parameters_of
 
-LABELS = ("setting", "split", "season", "equilibrium")
+NUMBERS, NAMES = ("season", "equilibrium"), ("setting", "split")
 
 
 @dataclass(frozen=True)
@@ -40,8 +42,9 @@ def write_latents(path: Path, codec: Codec, states: xr.Dataset, batch: int = 32)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     samples = states.sizes["sample"]
-    attrs = {"codec": codec.digest, "grid": codec.grid.digest, "fields": codec.fields.records()}
+    attrs: dict[str, Any] = {"codec": codec.digest, "grid": codec.grid.digest, "fields": codec.fields.records()}
     attrs |= {"parameters": list(states.attrs["parameters"]), "schema": 1}
+    attrs |= {name: states[name].values.tolist() for name in NAMES}
     group = zarr.create_group(temporary, attributes=attrs)
     shape = (codec.n_tokens, codec.channels)
     shard = -(-samples // max(len(np.unique(states.setting.values)), 1))
@@ -60,9 +63,8 @@ def write_latents(path: Path, codec: Codec, states: xr.Dataset, batch: int = 32)
             z = torch.cat([codec.encode(chunk) for chunk in x.split(batch)])
         array[start : start + shard] = z.numpy()
     group.create_array("parameters", data=parameters_of(states))
-    for name in LABELS:
-        values = states[name].values
-        group.create_array(name, data=values.astype("S") if values.dtype.kind == "U" else values)
+    for name in NUMBERS:
+        group.create_array(name, data=states[name].values)
     shutil.rmtree(path, ignore_errors=True)
     os.replace(temporary, path)
     return path
@@ -74,20 +76,20 @@ def open_latents(path: Path, codec: Codec) -> Latents:
         raise UserError(f"no latents at {path}: run `ldm-ocean encode` first")
     try:
         group = zarr.open_group(path, mode="r")
-        attrs, values = dict(group.attrs), group["latent"][:].astype("float32")
-        labels = {k: group[k][:] for k in LABELS}
-        parameters = group["parameters"][:]
+        attrs, values = dict(group.attrs), read_array(group, "latent").astype("float32")
+        labels = {k: read_array(group, k) for k in NUMBERS} | {k: np.array(attrs.pop(k)) for k in NAMES}
+        parameters = read_array(group, "parameters")
     except Exception as error:
         raise UserError(f"{path} is not a readable latent store ({error}): run `ldm-ocean encode` again") from error
     for what, own in (("codec", codec.digest), ("grid", codec.grid.digest)):
         if attrs.get(what) != own:
             raise UserError(
-                f"{path} was encoded with {what} {str(attrs.get(what))[:12]}, this one is {own[:12]}: run `ldm-ocean encode` again"
+                f"{path} was encoded with {what} {str(attrs.get(what))[:12]}, this one is {own[:12]}: "
+                "run `ldm-ocean encode` again"
             )
     broken = np.flatnonzero(~np.isfinite(values).all((1, 2)))
     if len(broken):
         raise UserError(
             f"{path} lacks {len(broken)} of {len(values)} states (first: {broken[0]}): run `ldm-ocean encode` again"
         )
-    labels = {k: v.astype("U") if v.dtype.kind == "S" else v for k, v in labels.items()}
     return Latents(torch.from_numpy(values), parameters, **labels, attrs=attrs)
