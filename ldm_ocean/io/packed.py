@@ -8,6 +8,7 @@ steps but the first are exact in integers. The file is a Zarr v3 group in a zip.
 
 import os
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import xarray as xr
@@ -46,40 +47,52 @@ def write_packed(path: Path, states: xr.Dataset, mesh: xr.Dataset):
     """
     temporary = path.with_name(path.name + f".{os.getpid()}.tmp")
     codec = BloscCodec(cname="zstd", clevel=9, shuffle="shuffle")
-    fields = {k: {**v.attrs, "dims": list(v.dims)} for k, v in states.data_vars.items()}
-    arrays, errors = {}, {}
-    for name, array in states.data_vars.items():
-        mask = field_mask(mesh, array.attrs["mask"], "depth" in array.dims)
-        q, step, offset = quantise(array.values.reshape(-1, *mask.shape), mask)
+    fields = {str(k): {**v.attrs, "dims": list(v.dims)} for k, v in states.data_vars.items()}
+    arrays: dict[str, np.ndarray] = {}
+    errors = {}
+    for k, array in states.data_vars.items():
+        name, mask = str(k), field_mask(mesh, array.attrs["mask"], "depth" in array.dims)
+        values = array.values.reshape(-1, *mask.shape)
+        if not np.isfinite(values[:, mask]).all():  # an integer cannot say so
+            raise ValueError(f"{name} is not finite at a wet cell: nothing written to {path}")
+        q, step, offset = quantise(values, mask)
         deltas = np.diff(q, axis=0, prepend=np.zeros_like(q[:1]))
         arrays[name] = ((deltas << 1) ^ (deltas >> 15)).view("uint16")
         arrays[f"{name}_scale"] = np.stack([step, offset])
         errors[name] = float(f"{step.max() / 2:.2g}")
     arrays |= {f"sample_{name}": coordinate.values for name, coordinate in states.coords.items()}
     attrs = {**states.attrs, "fields": fields, "largest_rounding_error": errors}
-    with ZipStore(temporary, mode="w") as store:
-        group = zarr.create_group(store, attributes=attrs)
-        for name, array in arrays.items():
-            group.create_array(name, data=array, chunks=array.shape, compressors=codec)
-    os.replace(temporary, path)
+    try:
+        with ZipStore(temporary, mode="w") as store:
+            group = zarr.create_group(store, attributes=attrs)
+            for name, values in arrays.items():
+                group.create_array(name, data=values, chunks=values.shape, compressors=codec)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def read_packed(path: Path, mesh: xr.Dataset) -> xr.Dataset:
     """One packed setting as canonical states, without their mesh."""
     with ZipStore(path, mode="r") as store:
         group = zarr.open_group(store, mode="r")
-        attrs = dict(group.attrs)
+        attrs: dict[str, Any] = dict(group.attrs)
         data = {}
         for name, field in attrs.pop("fields").items():
             dims = field.pop("dims")
             mask = field_mask(mesh, field["mask"], "depth" in dims)
-            folded = group[name][:]
+            folded = read_array(group, name)
             deltas = (folded >> 1).astype("int16") ^ -(folded & 1).astype("int16")
             q = np.cumsum(deltas, axis=0, dtype="int16")
-            values = dequantise(q, mask, *group[f"{name}_scale"][:])
+            values = dequantise(q, mask, *read_array(group, f"{name}_scale"))
             data[name] = (dims, values if "depth" in dims else values[:, 0], field)
-        coords = {k.removeprefix("sample_"): ("sample", group[k][:]) for k in group if k.startswith("sample_")}
+        coords = {k.removeprefix("sample_"): ("sample", read_array(group, k)) for k in group if k.startswith("sample_")}
         return xr.Dataset(data, coords=coords, attrs=attrs)
+
+
+def read_array(group: zarr.Group, name: str) -> np.ndarray:
+    """All of the array ``name`` of an open Zarr group."""
+    return np.asarray(cast(zarr.Array, group[name])[:])
 
 
 def field_mask(mesh: xr.Dataset, mask: str, deep: bool) -> np.ndarray:
