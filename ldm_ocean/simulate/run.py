@@ -8,8 +8,9 @@ import json
 import multiprocessing
 import os
 import time
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -26,7 +27,7 @@ YEAR_GROUPS = 60  # groups of three two-day steps in a 360-day year
 SNAPSHOTS, SNAPSHOT_GROUPS = 24, 17  # every 102 days: all seasons within seven years
 ON_THE_WAY = (0, 1, 3, 10, 30)  # years after branching whose states are kept as unfinished spin-ups
 MAX_DRIFT = 0.02  # °C a decade, deep-water box
-DEEP_BOX = {"depth": (500.0, 3000.0), "latitude": 30.0}
+DEEP_BOX_DEPTH, DEEP_BOX_LATITUDE = (500.0, 3000.0), 30.0  # m, degrees either side of the equator
 FIELDS = {
     "toce": {
         "mask": "tmask",
@@ -49,9 +50,9 @@ FIELDS = {
 def deep_box_mean(temperature, mesh: xr.Dataset) -> float:
     """Volume mean of (depth, y, x) temperature over the deep-water box [°C]."""
     volume = (mesh.e1t * mesh.e2t * mesh.e3t * mesh.tmask).transpose("depth", "y", "x").values
-    low, high = DEEP_BOX["depth"]
+    low, high = DEEP_BOX_DEPTH
     depth = mesh.gdept.values[:, None, None]
-    box = volume * ((depth > low) & (depth < high)) * (np.abs(mesh.nav_lat.values) < DEEP_BOX["latitude"])
+    box = volume * ((depth > low) & (depth < high)) * (np.abs(mesh.nav_lat.values) < DEEP_BOX_LATITUDE)
     return float((box * np.where(box > 0, temperature, 0)).sum() / box.sum())
 
 
@@ -136,15 +137,16 @@ def _model():
 def _states(setting, progress, mesh, residual) -> xr.Dataset:
     day, equilibrium = np.array(progress.labels).T
     data = {}
-    for name, attrs in FIELDS.items():
+    for name, field in FIELDS.items():
         values = np.stack([s[name] for s in progress.snapshots])
-        data[name] = (("sample", "depth", "y", "x") if values.ndim == 4 else ("sample", "y", "x"), values, attrs)
+        data[name] = (("sample", "depth", "y", "x") if values.ndim == 4 else ("sample", "y", "x"), values, field)
     coords = {
         "day": ("sample", day),
         "equilibrium": ("sample", equilibrium.astype(bool)),
         **{k: ("sample", np.full(len(day), v)) for k, v in setting.record()["parameters"].items()},
     }
-    attrs = {**setting.record(), "years": len(progress.deep), "residual_drift_degC_per_decade": residual}
+    attrs: dict[str, Any] = {**setting.record(), "years": len(progress.deep)}
+    attrs |= {"residual_drift_degC_per_decade": residual}
     states = xr.Dataset(data, coords=coords, attrs=attrs)
     return states.assign_attrs(unstable_volume_percent=_unstable(states, mesh))
 
@@ -207,7 +209,7 @@ def simulate(out: Path, settings: list[Setting], years=(60, 150), workers: int =
     mesh = xr.load_dataset(mesh_path)
     done = {s.name for s in settings if (out / f"{s.name}{SUFFIX}").exists()}
     waiting = [s for s in settings if s.name not in done]
-    running = {}
+    running: dict[Future[str], float] = {}
     bar = tqdm(total=len(settings), initial=len(done), unit="setting", disable=None)
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context) as pool:
