@@ -12,7 +12,7 @@ from torch import nn
 
 from .data.fields import Fields
 from .data.normaliser import Normaliser
-from .grid import OceanGrid, mask_pyramid, space_to_depth
+from .grid import OceanGrid, Stride, mask_pyramid, space_to_depth
 
 
 class Codec(nn.Module):
@@ -24,11 +24,16 @@ class Codec(nn.Module):
     """
 
     shape: dict | None = None
+    masks: torch.Tensor
+    wet_index: torch.Tensor
+    token_mean: torch.Tensor
+    channel_scale: torch.Tensor
+    token_position: torch.Tensor
 
-    def __init__(self, fields: Fields, grid: OceanGrid, strides: list[tuple[int, int, int]], channels: int):
+    def __init__(self, fields: Fields, grid: OceanGrid, strides: list[Stride], channels: int):
         super().__init__()
         self.fields, self.grid, self.channels = fields, grid, channels
-        self.strides = [tuple(s) for s in strides]
+        self.strides: list[Stride] = [(i, j, k) for i, j, k in strides]
         masks = fields.masks(grid)
         self.normaliser = Normaliser(tuple(masks.shape))
         self.register_buffer("masks", masks, persistent=False)
@@ -51,7 +56,7 @@ class Codec(nn.Module):
         return float(self.masks.sum()) / (self.n_tokens * self.channels)
 
     def positions(self, level: int) -> torch.Tensor:
-        """(cells, 3) of a pyramid level: latitude [°], longitude [°], depth [m], means over wet fine cells; 0 if dry."""
+        """(cells, 3) of a pyramid level: latitude [°], longitude [°], depth [m], mean over wet fine cells; 0 if dry."""
         wet = self.pyramid[0].mask.double()
         coordinates = (self.grid["nav_lat"], self.grid["nav_lon"], self.grid["gdept"][:, None, None])
         full = [np.broadcast_to(c, self.grid.shape).astype("float64") for c in coordinates]

@@ -45,6 +45,12 @@ def season_angle(season: torch.Tensor) -> torch.Tensor:
 class ParameterScaler(nn.Module):
     """Names, ranges and scaling of the physical parameters, kept with the model."""
 
+    low: torch.Tensor
+    high: torch.Tensor
+    mean: torch.Tensor
+    scale: torch.Tensor
+    logarithmic: torch.Tensor
+
     def __init__(self, names: list[str]):
         super().__init__()
         self.names = list(names)
@@ -53,11 +59,11 @@ class ParameterScaler(nn.Module):
 
     def fit(self, values: np.ndarray) -> "ParameterScaler":
         """From training parameters (sample, P)."""
-        values = torch.as_tensor(values, dtype=torch.float64)
-        self.low.copy_(values.amin(0))
-        self.high.copy_(values.amax(0))
+        physical = torch.as_tensor(values, dtype=torch.float64)
+        self.low.copy_(physical.amin(0))
+        self.high.copy_(physical.amax(0))
         self.logarithmic.copy_(((self.low > 0) & (self.high > LOG_SPAN * self.low)).double())
-        transformed = self._transform(values)
+        transformed = self._transform(physical)
         self.mean.copy_(transformed.mean(0))
         self.scale.copy_(transformed.std(0, unbiased=False).clamp_min(1e-12))
         return self

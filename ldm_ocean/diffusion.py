@@ -1,7 +1,7 @@
 """The generative model: one noise curve, one denoiser, one loss.
 
-    z_σ = z + σ n,  n ~ N(0, 1)                                             (noise level σ; EDM, Karras et al. 2022)
-    z_t = (1 − t) z + t n  =  (1 − t) z_σ   with  σ = t / (1 − t)           (rectified flow, Liu et al. 2022: same curve)
+    z_σ = z + σ n,  n ~ N(0, 1)                                            (noise level σ; EDM, Karras et al. 2022)
+    z_t = (1 − t) z + t n  =  (1 − t) z_σ   with  σ = t / (1 − t)          (rectified flow, Liu et al. 2022: same curve)
 
     D(z_σ) = μ + c_skip (z_σ − μ) + c_out F(c_in (z_σ − μ), ¼ ln σ, condition)  ≈  E[z | z_σ, condition]
     c_skip = s²/(σ² + s²),  c_out = σ s/√(σ² + s²),  c_in = 1/√(σ² + s²)
@@ -49,6 +49,9 @@ class ConditionalMean(nn.Module):
     leaving one training setting out at a time, so it is judged on settings it has not seen.
     """
 
+    weight: torch.Tensor
+    spread: torch.Tensor
+
     def __init__(self, n_parameters: int, n_tokens: int, channels: int):
         super().__init__()
         n = n_parameters
@@ -71,7 +74,9 @@ class ConditionalMean(nn.Module):
         return mean * known, self.spread * known + 1 - known
 
     @torch.no_grad()
-    def fit(self, latents: torch.Tensor, parameters: torch.Tensor, season: torch.Tensor, settings: np.ndarray):
+    def fit(
+        self, latents: torch.Tensor, parameters: torch.Tensor, season: torch.Tensor, settings: np.ndarray
+    ) -> dict[str, float]:
         """From training latents (M, N, C) and their conditions; ``settings`` (M,) labels the simulations."""
         x = self.features(parameters, season).double()
         y = latents.flatten(1).double()
@@ -80,7 +85,7 @@ class ConditionalMean(nn.Module):
         losses = [sum(self._held_out(x, y, fold, ridge) for fold in folds) / len(y) for ridge in ridges]
         best = int(np.argmin(losses))
         self.weight.copy_(_ridge(x, y, ridges[best]).reshape_as(self.weight))
-        self.spread.copy_(math.sqrt(losses[best]))
+        self.spread.fill_(math.sqrt(losses[best]))
         return {"ridge": ridges[best], "held_out_variance": losses[best]}
 
     @staticmethod

@@ -41,6 +41,8 @@ class DiT(nn.Module):
     ``position`` (N, 3) are latitude, longitude [°] and depth [m] of the tokens, ``period`` that of x [°] or None.
     """
 
+    angles: torch.Tensor
+
     def __init__(self, channels: int, n_parameters: int, width: int, depth: int, heads: int, position, period=None):
         super().__init__()
         pairs = width // heads // 2

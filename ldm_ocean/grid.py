@@ -5,6 +5,7 @@ in metres; U lies on the eastern, V on the northern face of its T cell.
 """
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -17,6 +18,7 @@ from .errors import UserError
 POINTS = ("t", "u", "v")
 MESH = [f"{p}mask" for p in POINTS] + [f"{e}{p}" for e in ("e1", "e2", "e3") for p in POINTS]
 MESH += ["nav_lat", "nav_lon", "gdept"]
+Stride = tuple[int, int, int]  # fine cells of a coarse one along (depth, y, x)
 
 
 @dataclass(frozen=True)
@@ -92,13 +94,13 @@ class MaskLevel:
     fraction: torch.Tensor
 
 
-def pad_to_multiple(x: torch.Tensor, stride: tuple[int, int, int]) -> torch.Tensor:
+def pad_to_multiple(x: torch.Tensor, stride: Stride) -> torch.Tensor:
     """Append zeros (land) at the far end of the last three axes until ``stride`` divides them."""
     padding = [p for size, s in zip(reversed(x.shape[-3:]), reversed(stride), strict=True) for p in (0, -size % s)]
     return torch.nn.functional.pad(x, padding)
 
 
-def space_to_depth(x: torch.Tensor, stride: tuple[int, int, int]) -> torch.Tensor:
+def space_to_depth(x: torch.Tensor, stride: Stride) -> torch.Tensor:
     """(B, C, D, Y, X) → (B, C·s, D/sd, Y/sy, X/sx); each block of fine cells becomes channels, padded with land."""
     x = pad_to_multiple(x, stride)
     b, c, d, h, w = x.shape
@@ -107,7 +109,7 @@ def space_to_depth(x: torch.Tensor, stride: tuple[int, int, int]) -> torch.Tenso
     return x.reshape(b, c * i * j * k, d // i, h // j, w // k)
 
 
-def depth_to_space(x: torch.Tensor, stride: tuple[int, int, int], shape: tuple[int, int, int]) -> torch.Tensor:
+def depth_to_space(x: torch.Tensor, stride: Stride, shape: Sequence[int]) -> torch.Tensor:
     """Inverse of ``space_to_depth``, cropped to the fine ``shape`` (D, Y, X)."""
     i, j, k = stride
     b, c, d, h, w = x.shape
@@ -115,11 +117,11 @@ def depth_to_space(x: torch.Tensor, stride: tuple[int, int, int], shape: tuple[i
     return x.reshape(b, -1, d * i, h * j, w * k)[..., : shape[0], : shape[1], : shape[2]]
 
 
-def mask_pyramid(mask: torch.Tensor, strides: list[tuple[int, int, int]]) -> list[MaskLevel]:
+def mask_pyramid(mask: torch.Tensor, strides: list[Stride]) -> list[MaskLevel]:
     """From the finest (D, Y, X) mask down: a coarse cell is wet if any fine cell is, and knows its wet fraction."""
     fraction = mask[None, None].float()
     levels = [MaskLevel(mask[None, None].bool(), fraction)]
     for stride in strides:
-        fraction = space_to_depth(fraction, tuple(stride)).mean(1, keepdim=True)
+        fraction = space_to_depth(fraction, stride).mean(1, keepdim=True)
         levels.append(MaskLevel(fraction > 0, fraction))
     return levels

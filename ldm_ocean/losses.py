@@ -19,6 +19,11 @@ class ReconstructionLoss(torch.nn.Module):
     variable alike, 1 counts physical variance alike (Σ over levels is 1 for each variable either way).
     """
 
+    weight: torch.Tensor
+    pair_weight: torch.Tensor
+    upper: torch.Tensor
+    lower: torch.Tensor
+
     def __init__(self, volumes: torch.Tensor, normaliser: Normaliser, vertical: float = 0.1, power: float = 0.5):
         super().__init__()
         volumes = volumes.double()

@@ -12,9 +12,9 @@ from torch import nn
 
 from .codec import Codec
 from .data.fields import Fields
-from .grid import MaskLevel, OceanGrid, depth_to_space, space_to_depth
+from .grid import MaskLevel, OceanGrid, Stride, depth_to_space, space_to_depth
 from .nn.attention import rotary_angles
-from .nn.masked import Block, ChannelNorm, Down, Pointwise, Stride, Up
+from .nn.masked import Block, ChannelNorm, Down, Pointwise, Stage, Up
 
 BOUND = 5.0
 PLACE_PAIRS, PLACE_FEATURES = 18, 64
@@ -26,6 +26,9 @@ class Autoencoder(Codec):
     ``strides`` (levels, y, x) of each stage, the first paid at the input; ``widths`` and ``blocks`` per stage;
     ``channels`` of the latent. Attributes of ``Codec`` give its compression and latent cells.
     """
+
+    shape: dict
+    static: torch.Tensor
 
     def __init__(
         self,
@@ -48,11 +51,11 @@ class Autoencoder(Codec):
         self.stem = Pointwise((len(fields) + self.static.shape[1]) * self.cells, widths[0])
         stages = list(zip(widths, blocks, strict=True))
         self.place = nn.ModuleList(nn.Sequential(nn.Linear(2 * PLACE_PAIRS, PLACE_FEATURES), nn.SiLU()) for _ in stages)
-        self.encoder = nn.ModuleList(nn.ModuleList(block(w) for _ in range(n)) for w, n in stages)
+        self.encoder = nn.ModuleList(Stage(block(w) for _ in range(n)) for w, n in stages)
         self.down = nn.ModuleList(map(Down, widths[:-1], widths[1:], self.strides[1:]))
         self.to_code = nn.Sequential(ChannelNorm(widths[-1]), Pointwise(widths[-1], channels))
         self.from_code = Pointwise(channels, widths[-1])
-        self.decoder = nn.ModuleList(nn.ModuleList(block(w) for _ in range(n)) for w, n in stages)
+        self.decoder = nn.ModuleList(Stage(block(w) for _ in range(n)) for w, n in stages)
         self.up = nn.ModuleList(map(Up, widths[1:], widths[:-1], self.strides[1:]))
         self.norm = ChannelNorm(widths[0])
         self.flat = [i for i, f in enumerate(fields) if not f.deep]
@@ -83,8 +86,7 @@ class Autoencoder(Codec):
         for i, stage in enumerate(self.encoder):
             if i:
                 x = self.down[i - 1](x, levels[i - 1], levels[i])
-            for block in stage:
-                x = block(x, levels[i].mask, places[i])
+            x = stage(x, levels[i].mask, places[i])
         h = self.to_code(x)
         return h / torch.sqrt(1 + (h / BOUND) ** 2) * levels[-1].mask
 
@@ -93,8 +95,7 @@ class Autoencoder(Codec):
         levels, places = self._levels(latents)
         x = self.from_code(latents) * levels[-1].mask
         for i in reversed(range(len(levels))):
-            for block in self.decoder[i]:
-                x = block(x, levels[i].mask, places[i])
+            x = self.decoder[i](x, levels[i].mask, places[i])
             if i:
                 x = self.up[i - 1](x, levels[i - 1])
         x = self.norm(x) * levels[0].mask

@@ -29,7 +29,7 @@ class Fields(tuple[Field, ...]):
     @classmethod
     def from_dataset(cls, data: xr.Dataset, names: list[str] | None = None) -> "Fields":
         """Every variable with a ``sample`` dimension and a ``mask`` attribute, or those named."""
-        known = [k for k, v in data.data_vars.items() if "mask" in v.attrs and "sample" in v.dims]
+        known = [str(k) for k, v in data.data_vars.items() if "mask" in v.attrs and "sample" in v.dims]
         for name in names or []:
             if name not in known:
                 raise UserError(f"no variable {name!r} among the states{nearest(name, known)}")
@@ -80,7 +80,8 @@ class Fields(tuple[Field, ...]):
             if not np.isfinite(target).all():
                 sample, *cell = np.argwhere(~np.isfinite(target))[0]
                 raise UserError(
-                    f"{f.name} is not finite at wet cell {tuple(map(int, cell))} of sample {sample}: mend it or the mask"
+                    f"{f.name} is not finite at wet cell {tuple(map(int, cell))} of sample {sample}: "
+                    "mend it or the mask"
                 )
         return out
 

@@ -16,7 +16,11 @@ class Normaliser(nn.Module):
     ``step_scale[v, k]`` is the spread of the anomaly's difference between levels k and k+1 (0 where there is none).
     """
 
-    def __init__(self, shape: tuple[int, int, int, int]):
+    mean: torch.Tensor
+    scale: torch.Tensor
+    step_scale: torch.Tensor
+
+    def __init__(self, shape: tuple[int, ...]):
         super().__init__()
         self.register_buffer("mean", torch.zeros(shape))
         self.register_buffer("scale", torch.ones(shape[:2]))

@@ -61,11 +61,10 @@ def _open_packed(path: Path, splits) -> xr.Dataset:
             continue
         part = read_packed(path / f"{r['name']}{SUFFIX}", mesh)
         n = part.sizes["sample"]
-        labels = {"setting": np.full(n, r["name"]), "split": np.full(n, r["split"])}
         year = manifest["days_per_year"]
-        season = part.day.values % year / year
-        part = part.assign_coords(season=("sample", season), **{k: ("sample", v) for k, v in labels.items()})
-        parts.append(part)
+        labels = {"season": part.day.values % year / year}
+        labels |= {"setting": np.full(n, r["name"]), "split": np.full(n, r["split"])}
+        parts.append(part.assign_coords({k: ("sample", v) for k, v in labels.items()}))
     if not parts:
         raise UserError(f"{path} holds no finished setting: run `ldm-ocean simulate` on it")
     states = xr.concat(

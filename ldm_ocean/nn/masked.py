@@ -10,9 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ..grid import MaskLevel, depth_to_space, space_to_depth
-
-Stride = tuple[int, int, int]
+from ..grid import MaskLevel, Stride, depth_to_space, space_to_depth
 
 
 class MaskedConv3d(nn.Conv3d):
@@ -22,7 +20,7 @@ class MaskedConv3d(nn.Conv3d):
         super().__init__(channels_in, channels_out, 3, padding=0 if periodic_x else 1)
         self.periodic_x = periodic_x
 
-    def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
         x = x * mask
         if self.periodic_x:
             x = F.pad(torch.cat([x[..., -1:], x, x[..., :1]], -1), (0, 0, 1, 1, 1, 1))
@@ -54,13 +52,21 @@ class Block(nn.Module):
         self.conv1 = MaskedConv3d(channels, channels, periodic_x)
         self.conv2 = MaskedConv3d(channels, channels, periodic_x)
         self.place = nn.Linear(place_features, 2 * channels)
-        for layer in (self.conv2, self.place):
-            nn.init.zeros_(layer.weight)
-            nn.init.zeros_(layer.bias)
+        for parameter in (*self.conv2.parameters(), *self.place.parameters()):
+            nn.init.zeros_(parameter)
 
     def forward(self, x: torch.Tensor, mask: torch.Tensor, place: torch.Tensor) -> torch.Tensor:
         s, b = self.place(place).T.reshape(2, 1, x.shape[1], *x.shape[2:])
         return x + self.conv2(F.silu(self.conv1((1 + s) * self.norm(x) + b, mask)), mask)
+
+
+class Stage(nn.ModuleList):
+    """Blocks one after another, on one level of the pyramid."""
+
+    def forward(self, x: torch.Tensor, mask: torch.Tensor, place: torch.Tensor) -> torch.Tensor:
+        for block in self:
+            x = block(x, mask, place)
+        return x
 
 
 class Pointwise(nn.Conv3d):

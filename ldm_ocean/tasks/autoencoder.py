@@ -27,6 +27,8 @@ class AutoencoderTask(nn.Module):
     mixtures keep the autoencoder from learning the few training settings by heart.
     """
 
+    volumes: torch.Tensor
+
     def __init__(self, config: VaeConfig):
         super().__init__()
         data = open_states(config.data.states, [*config.data.train, *config.data.validation])
@@ -78,7 +80,7 @@ class AutoencoderTask(nn.Module):
 
     def lost_variance(self, states: torch.Tensor) -> dict[str, float]:
         """100 Σ w (x − x̂)² / Σ w (x − x̄)² by variable, over wet cells, levels and samples."""
-        error, total = 0.0, 0.0
+        error = total = self.volumes.new_zeros(len(self.fields))
         for chunk in states.split(32):
             x = self.model.normalise(chunk.to(self.volumes.device))
             weight = self.volumes * self.model.normaliser.scale[..., None, None].double() ** 2
@@ -93,8 +95,8 @@ class AutoencoderTask(nn.Module):
         state = self.held_out[:1].to(self.volumes.device)
         masks = self.model.masks
         shown = torch.where(masks, self.model.normaliser.inverse(self.model(self.model.normalise(state))), 0.0)
-        pair = {"truth": state, "reconstruction": shown}
-        pair = {k: self.fields.unstack(v.cpu().numpy(), self.grid).isel(sample=0) for k, v in pair.items()}
+        tensors = {"truth": state, "reconstruction": shown}
+        pair = {k: self.fields.unstack(v.cpu().numpy(), self.grid).isel(sample=0) for k, v in tensors.items()}
         depth = float(self.grid["gdept"][0])
         return {f"maps/{name}": map_panel(pair, self.grid, name, depth) for name in self.fields.names}
 

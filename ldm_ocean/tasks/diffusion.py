@@ -25,6 +25,8 @@ class DiffusionTask(nn.Module):
     there are none).
     """
 
+    device_marker: torch.Tensor
+
     def __init__(self, config: DiffusionConfig):
         super().__init__()
         self.codec = artefacts.load_codec(Path(config.codec)).requires_grad_(False)
@@ -119,8 +121,8 @@ class DiffusionTask(nn.Module):
         start = levels[0] * member_noise(tuple(row["z"].shape[1:]), self.seed, range(1)).to(device)
         drawn = sample(ClassifierFree(self.model, condition), start, levels)
         fields, grid = self.codec.fields, self.codec.grid
-        pair = {"reconstruction": self.latents.values[self.held_out[:1]], "sample": drawn.cpu()}
-        pair = {k: fields.unstack(self.codec.decode(v).numpy(), grid).isel(sample=0) for k, v in pair.items()}
+        latents = {"reconstruction": self.latents.values[self.held_out[:1]], "sample": drawn.cpu()}
+        pair = {k: fields.unstack(self.codec.decode(v).numpy(), grid).isel(sample=0) for k, v in latents.items()}
         depth = float(grid["gdept"][0])
         return {f"maps/{name}": map_panel(pair, grid, name, depth) for name in fields.names}
 
