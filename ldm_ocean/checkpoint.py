@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 from pathlib import Path
+from typing import TypedDict
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -16,9 +17,16 @@ from .ema import EMA
 from .errors import UserError
 
 
-def save(folder: Path, model: nn.Module, ema: EMA, optimiser: torch.optim.Optimizer, state: dict, keep: int) -> Path:
+class State(TypedDict):
+    """Where a run stands: samples seen, lowest validation loss."""
+
+    samples: int
+    best: float
+
+
+def save(folder: Path, model: nn.Module, ema: EMA, optimiser: torch.optim.Optimizer, state: State, keep: int) -> Path:
     """Publish ``folder/<samples>``; keep the newest ``keep`` checkpoints."""
-    names = {p: n for n, p in model.named_parameters()}
+    names: dict[torch.Tensor, str] = {p: n for n, p in model.named_parameters()}
     moments = {
         f"{names[p]}/{key}": value.detach().cpu()
         for p, entry in optimiser.state.items()
@@ -52,7 +60,7 @@ def complete(folder: Path) -> list[Path]:
     return sorted(p for p in folder.glob("[0-9]*") if (p / "state.json").exists())
 
 
-def load(path: Path, model: nn.Module, ema: EMA, optimiser: torch.optim.Optimizer) -> dict:
+def load(path: Path, model: nn.Module, ema: EMA, optimiser: torch.optim.Optimizer) -> State:
     """Restore everything ``save`` wrote, in place; returns the state. UserError when the shapes differ."""
     state = json.loads((path / "state.json").read_text())
     try:

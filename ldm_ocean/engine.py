@@ -28,9 +28,11 @@ EXIT_REQUEUE = 75  # stopped by a signal after a checkpoint: run the same comman
 class Task(Protocol):
     """What a stage brings: an ``nn.Module`` whose ``forward(batch)`` gives one loss a sample."""
 
-    model: nn.Module
     size: int
 
+    @property
+    def model(self) -> nn.Module: ...
+    def to(self, device: torch.device, /) -> object: ...
     def batch(self, indices: list[int], positions: range) -> dict: ...
     def __call__(self, batch: dict) -> torch.Tensor: ...
     def validate(self) -> dict[str, float]: ...
@@ -42,7 +44,8 @@ class Order:
     """Which training sample stands at a position: a fresh permutation each epoch, from the seed alone."""
 
     def __init__(self, size: int, seed: int):
-        self.size, self.seed, self.epoch, self.permutation = size, seed, -1, None
+        self.size, self.seed, self.epoch = size, seed, -1
+        self.permutation: list[int] = []
 
     def __getitem__(self, position: int) -> int:
         epoch, place = divmod(position, self.size)
@@ -52,7 +55,7 @@ class Order:
         return self.permutation[place]
 
 
-def learning_rate(samples: int, config: Train) -> float:
+def learning_rate(samples: float, config: Train) -> float:
     """Linear warm-up, then a half cosine to 0 at the end of the run."""
     done = samples / config.samples
     if done < config.warmup:
@@ -108,7 +111,8 @@ def fit(task: Task, config: Train, run: Path, describe: Callable[[], str] = lamb
     optimiser = torch.optim.AdamW(
         task.model.parameters(), lr=config.lr, weight_decay=config.weight_decay, betas=(0.9, 0.99)
     )
-    ema, state = EMA(task.model, config.ema), {"samples": 0, "best": math.inf}
+    ema = EMA(task.model, config.ema)
+    state: checkpoint.State = {"samples": 0, "best": math.inf}
     found = checkpoint.complete(run / "checkpoints")
     if found:
         state = checkpoint.load(found[-1], task.model, ema, optimiser)
@@ -179,9 +183,9 @@ def _due(samples: int, every: int, config: Train) -> bool:
     return samples // every > (samples - config.global_batch_size) // every
 
 
-def _validate(accelerator, task, ema, log, state, run) -> dict[str, float]:
+def _validate(accelerator, task, ema, log, state: checkpoint.State, run) -> dict[str, str]:
     """Score the averaged weights; publish them when they are the best so far."""
-    scores = {}
+    scores: dict[str, float] = {}
     if accelerator.is_main_process:
         task.eval()
         with ema.applied(task.model), torch.no_grad():
