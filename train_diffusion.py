@@ -25,8 +25,9 @@ def main() -> None:
     def describe() -> str:
         weights = sum(p.numel() for p in task.model.network.parameters())
         return (
-            f"{task.size} states of {task.codec.n_tokens} × {task.codec.channels} latents, {weights / 1e6:.2f} M weights, "
-            f"{config.train.samples // config.train.global_batch_size} steps; regression on the parameters leaves "
+            f"{task.size} states of {task.codec.n_tokens} × {task.codec.channels} latents, "
+            f"{weights / 1e6:.2f} M weights, {config.train.samples // config.train.global_batch_size} steps; "
+            "regression on the parameters leaves "
             f"{100 * task.prior_fit['held_out_variance']:.1f} % of the latent variance"
         )
 

@@ -95,11 +95,13 @@ def zfp(codec: Codec) -> Method:
             low, high = (low, middle) if sum(map(len, packed(state, middle))) <= budget else (middle, high)
         streams = packed(state, high)
         kind = zfpy.dtype_to_ztype(state.dtype)
-        return np.stack([zfpy._decompress(s, kind, c.shape, tolerance=high) for s, c in zip(streams, state, strict=True)])
+        pairs = zip(streams, state, strict=True)
+        return np.stack([zfpy._decompress(s, kind, c.shape, tolerance=high) for s, c in pairs])
 
     def method(x):
         states = np.ascontiguousarray(x.numpy())
-        return torch.where(codec.masks, torch.from_numpy(np.stack([one(s) for s in tqdm(states, "zfp", disable=None)])), 0.0)
+        restored = np.stack([one(s) for s in tqdm(states, "zfp", disable=None)])
+        return torch.where(codec.masks, torch.from_numpy(restored), 0.0)
 
     return method
 
@@ -134,8 +136,8 @@ def score(folder: Path, states_path: Path) -> dict:
     methods = {"autoencoder": autoencoder(codec), "EOFs": eofs(codec, anomalies["train"])}
     methods |= {"block averages": block_averages(codec), "ZFP": zfp(codec)}
     diagnostics = Diagnostics(codec.grid, codec.fields, Regions(), equation)
-    result: dict = {"ratio": codec.compression, "latent values": codec.n_tokens * codec.channels, "lost": {}, "unstable": {}}
-    result["unstable"]["truth"] = {k: unstable(diagnostics, t) for k, t in tensors.items()}
+    result: dict = {"ratio": codec.compression, "latent values": codec.n_tokens * codec.channels, "lost": {}}
+    result["unstable"] = {"truth": {k: unstable(diagnostics, t) for k, t in tensors.items()}}
     for name, method in methods.items():
         splits = ["test (interior)", "test (edge)"] if name == "ZFP" else list(SPLITS)
         estimates = {k: method(anomalies[k]) for k in splits}
@@ -154,11 +156,13 @@ def unstable(diagnostics: Diagnostics, states: torch.Tensor) -> float:
 
 def table(results: dict[str, dict]) -> str:
     """Markdown: lost variance by method, split and variable."""
-    lines = ["# What a latent loses", "", "`python benchmarks/compression.py` wrote this page. " + (__doc__ or "").split("\n\n")[2].replace("\n", " ")]
+    about = (__doc__ or "").split("\n\n")[2].replace("\n", " ")
+    lines = ["# What a latent loses", "", f"`python benchmarks/compression.py` wrote this page. {about}"]
     for folder, result in results.items():
         names = list(next(iter(result["lost"]["autoencoder"].values())))
         lines += ["", f"## {result['ratio']:.1f}×: `{folder}`, {result['latent values']} values a state", ""]
-        lines += ["| method | split | " + " | ".join(names) + " | unstable volume (truth) |", "|---" * (len(names) + 3) + "|"]
+        lines += ["| method | split | " + " | ".join(names) + " | unstable volume (truth) |"]
+        lines += ["|---" * (len(names) + 3) + "|"]
         for method, splits in result["lost"].items():
             for split, by_name in splits.items():
                 cells = " | ".join(f"{by_name[n]['all']:.2f}" for n in names)

@@ -48,7 +48,7 @@ def load_codec(folder: Path) -> Codec:
 
 
 def save_generator(folder: Path, denoiser: Denoiser, scaler: ParameterScaler, about: dict) -> None:
-    """Write denoiser and parameter scaler; ``about`` must hold ``shape`` (width, depth, heads), ``curve``, ``codec``."""
+    """Write denoiser and parameter scaler; ``about`` holds ``shape`` (width, depth, heads), ``curve``, ``codec``."""
     tensors = {f"denoiser.{k}": v for k, v in denoiser.state_dict().items()}
     tensors |= {f"scaler.{k}": v for k, v in scaler.state_dict().items()}
     _write(folder, "generator", tensors, {**about, "parameters": scaler.names})
@@ -59,7 +59,8 @@ def load_generator(folder: Path, codec: Codec) -> tuple[Denoiser, ParameterScale
     about, tensors = _read(folder, "generator")
     if about["codec"] != codec.digest:
         raise UserError(
-            f"generator {folder} was trained on codec {about['codec'][:12]}, this one is {codec.digest[:12]}: load them as a pair"
+            f"generator {folder} was trained on codec {about['codec'][:12]}, this one is {codec.digest[:12]}: "
+            "load them as a pair"
         )
     scaler = ParameterScaler(about["parameters"])
     scaler.load_state_dict(_part(tensors, "scaler."))

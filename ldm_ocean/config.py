@@ -124,7 +124,8 @@ def _parse(key: str, value: str) -> Any:
     if "${" in value:
         raise UserError(f"{key}={value}: interpolation is not accepted, write the value itself")
     try:
-        return OmegaConf.to_container(OmegaConf.from_dotlist([f"value={value}"]))["value"]
+        parsed: Any = OmegaConf.to_container(OmegaConf.from_dotlist([f"value={value}"]))
+        return parsed["value"]
     except Exception as error:
         raise UserError(f"cannot read the value of {key}={value}: {error}") from error
 
@@ -135,7 +136,7 @@ def _read(group: str, name: str) -> dict:
         known = sorted(p.stem for p in (CONFIGS / group).glob("*.yaml"))
         raise UserError(f"no {group} config {name!r}{nearest(name, known)}")
     try:
-        content = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
+        content: Any = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
     except Exception as error:
         raise UserError(f"{path} is not readable YAML: {error}") from error
     return content or {}

@@ -136,7 +136,7 @@ def draw(model: OceanLDM, states: xr.Dataset, config) -> tuple[list[Case], xr.Da
             parameters = {k: float(truth[k][0]) for k in states.attrs["parameters"]}
             season = float(truth.season[0])
             members = model.sample(parameters, members=config.members, seed=config.seed, season=season)
-            drawn.append(members[model.fields.names].assign_coords(setting=name, season=season, **parameters))
+            drawn.append(members[model.fields.names].assign_coords({"setting": name, "season": season, **parameters}))
             if n == 0:
                 truth = truth[model.fields.names]
                 again = model.decode(model.encode(truth), like=truth)

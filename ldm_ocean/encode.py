@@ -31,14 +31,13 @@ def run(args: argparse.Namespace) -> None:
     """Encode every state and say how large the result is."""
     states = open_states(args.states)
     codec = artefacts.load_codec(args.codec) if args.codec else identity_codec(args.states, args.identity)
-    if codec.grid.digest != OceanGrid.from_dataset(states).digest:
+    theirs, own = OceanGrid.from_dataset(states).digest, codec.grid.digest
+    if own != theirs:
         raise UserError(
-            f"codec and states have different grids ({codec.grid.digest[:12]}, {OceanGrid.from_dataset(states).digest[:12]}): prepare the states on the codec's mesh"
+            f"codec and states have different grids ({own[:12]}, {theirs[:12]}): prepare the states on the codec's mesh"
         )
-    count = states.sizes["sample"]
-    print(
-        f"{count} states → {codec.n_tokens} × {codec.channels} latents each, {2e-6 * count * codec.n_tokens * codec.channels:.1f} MB"
-    )
+    count, megabytes = states.sizes["sample"], 2e-6 * states.sizes["sample"] * codec.n_tokens * codec.channels
+    print(f"{count} states → {codec.n_tokens} × {codec.channels} latents each, {megabytes:.1f} MB")
     write_latents(args.out, codec, states)
 
 

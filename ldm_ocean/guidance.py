@@ -8,7 +8,7 @@ from .conditions import Condition
 
 
 class ClassifierFree:
-    """D_w = D_∅ + w (D_c − D_∅)  (Ho & Salimans 2021). w = 1 is the plain conditional model at one evaluation a step."""
+    """D_w = D_∅ + w (D_c − D_∅)  (Ho & Salimans 2021). w = 1 is the plain conditional model, one evaluation a step."""
 
     def __init__(self, denoiser: Callable, condition: Condition, weight: float = 1.0):
         self.denoiser, self.condition, self.weight = denoiser, condition, weight

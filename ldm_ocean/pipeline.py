@@ -133,12 +133,12 @@ class OceanLDM:
     def sample(self, parameters: dict[str, float], members: int = 1, seed: int = 0, **options) -> xr.Dataset:
         """Generate ``members`` spun-up states for physical ``parameters``; dims (member, depth, y, x), CF attributes.
 
-        Options: ``season`` share of the year (0), ``context`` an earlier state to start the thought from, ``steps`` (18)
-        network evaluations a member (twice that with ``guidance`` ≠ 1), ``strict`` refuse values outside the training
-        range. The same seed and member index give the same state whatever the number of members.
+        Options: ``season`` share of the year (0), ``context`` an earlier state to start the thought from, ``steps``
+        (18) network evaluations a member (twice that with ``guidance`` ≠ 1), ``strict`` refuse values outside the
+        training range. The same seed and member index give the same state whatever the number of members.
         """
         states = self.decode(self.sample_latents(parameters, members, seed, **options)).rename(sample="member")
         given = {k: float(v) for k, v in parameters.items()}
-        states = states.assign_coords(member=np.arange(members), season=options.get("season", 0.0), **given)
+        states = states.assign_coords({"member": np.arange(members), "season": options.get("season", 0.0), **given})
         about = f"ldm_ocean {__version__}, codec {self.codec.digest[:12]}, seed {seed}"
         return states.assign_attrs(Conventions="CF-1.10", source=about, parameters=list(given))

@@ -72,7 +72,7 @@ def write_states(states: xr.Dataset, path: Path) -> None:
 
 
 def _assignment(text: str) -> tuple[str, float]:
-    name, equals, value = text.partition("=")
+    name, _, value = text.partition("=")
     try:
         return name, float(value)
     except ValueError:

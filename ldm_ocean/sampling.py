@@ -7,6 +7,7 @@ One network evaluation a step. Starting from a partly noised state instead of pu
 """
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import torch
 
@@ -42,7 +43,7 @@ def step(z, estimate, previous, sigma, next_sigma, last_sigma):
 def sample(denoise: Callable, start: torch.Tensor, levels: torch.Tensor) -> torch.Tensor:
     """Integrate ``denoise(z, sigma (B,)) → z`` from ``start`` (B, N, C), which has noise ``levels[0]``, down to 0."""
     z, previous = start, None
-    for i, (sigma, next_sigma) in enumerate(zip(levels[:-1], levels[1:], strict=True)):
+    for i, (sigma, next_sigma) in enumerate(pairwise(levels)):
         estimate = denoise(z, sigma.expand(len(z)))
         z = step(z, estimate, previous, sigma, next_sigma, levels[i - 1])
         previous = estimate

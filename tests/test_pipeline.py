@@ -104,7 +104,7 @@ def test_a_missing_chunk_is_an_error_never_a_fill_value(model, states, tmp_path)
     shard = sorted((path / "latent" / "c").rglob("0"))[0]
     shard = shard if shard.is_file() else next(p for p in shard.rglob("*") if p.is_file())
     shard.unlink()
-    with pytest.raises(UserError, match="lacks .* states"):
+    with pytest.raises(UserError, match=r"lacks .* states"):
         open_latents(path, model.codec)
 
 

@@ -8,9 +8,9 @@ from ..errors import UserError
 from .design import RANGES, design
 
 EXAMPLES = """examples:
-  ldm-ocean simulate data/dino-coarse                       the published design, 46 settings, about 45 minutes on two cores
+  ldm-ocean simulate data/dino-coarse        the published design, 46 settings, about 45 minutes on two cores
   ldm-ocean simulate runs/mini --train 2 --validation 1 --test 1 --edge 0 --years 2 4
-  ldm-ocean simulate data/dino-coarse                       again: goes on where it was stopped, or says that all is there
+  ldm-ocean simulate data/dino-coarse        again: goes on where it was stopped, or says that all is there
 needs the extra: pip install ldm_ocean[sim]
 """
 
@@ -38,7 +38,8 @@ def run(args: argparse.Namespace) -> None:
         raise UserError("Veros is not installed: pip install 'ldm_ocean[sim]'")
     if args.years[0] > args.years[1] or args.years[0] < 1 or args.workers < 1:
         raise UserError(
-            f"--years {args.years[0]} {args.years[1]} --workers {args.workers}: years must rise from at least 1, workers be at least 1"
+            f"--years {args.years[0]} {args.years[1]} --workers {args.workers}: "
+            "years must rise from at least 1, workers be at least 1"
         )
     settings = design(args.train, args.validation, args.test, args.edge, args.seed)
     print(f"{len(settings)} settings over {', '.join(RANGES)}, at least {args.years[0]} years each, into {args.out}")

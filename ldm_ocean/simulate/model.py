@@ -18,7 +18,7 @@ runtime_settings.linear_solver = "scipy_jax"
 runtime_settings.use_special_tdma = False  # the compiled extension is not accepted by current XLA
 runtime_settings.loglevel = "error"
 
-from veros.core import advection, eke, momentum, numerics, thermodynamics, tke, utilities  # noqa: E402
+from veros.core import advection, eke, momentum, thermodynamics, tke, utilities  # noqa: E402
 from veros.core.external.solvers import get_linear_solver  # noqa: E402
 from veros.core.operators import at, update  # noqa: E402
 
@@ -219,7 +219,7 @@ class Model:
         metrics |= {f"e2{p}": plane(dy, one_x) for p in "tuv"}
         lon, lat = np.meshgrid(basin.longitudes(), basin.latitudes())
         e3 = {f"e3{p}": np.broadcast_to(basin.thicknesses()[:, None, None], (basin.NZ, *shape)) for p in "tuv"}
-        data = {k: (("depth", "y", "x"), v.astype("int8")) for k, v in masks.items()}
+        data: dict[str, tuple] = {k: (("depth", "y", "x"), v.astype("int8")) for k, v in masks.items()}
         data |= {k: (("y", "x"), v) for k, v in {**metrics, "nav_lat": lat, "nav_lon": lon}.items()}
         data |= {k: (("depth", "y", "x"), v) for k, v in e3.items()}
         data["gdept"] = ("depth", basin.depths())
