@@ -52,18 +52,24 @@ def write_packed(path: Path, states: xr.Dataset, mesh: xr.Dataset):
     errors = {}
     for k, array in states.data_vars.items():
         name, mask = str(k), field_mask(mesh, array.attrs["mask"], "depth" in array.dims)
-        q, step, offset = quantise(array.values.reshape(-1, *mask.shape), mask)
+        values = array.values.reshape(-1, *mask.shape)
+        if not np.isfinite(values[:, mask]).all():  # an integer cannot say so
+            raise ValueError(f"{name} is not finite at a wet cell: nothing written to {path}")
+        q, step, offset = quantise(values, mask)
         deltas = np.diff(q, axis=0, prepend=np.zeros_like(q[:1]))
         arrays[name] = ((deltas << 1) ^ (deltas >> 15)).view("uint16")
         arrays[f"{name}_scale"] = np.stack([step, offset])
         errors[name] = float(f"{step.max() / 2:.2g}")
     arrays |= {f"sample_{name}": coordinate.values for name, coordinate in states.coords.items()}
     attrs = {**states.attrs, "fields": fields, "largest_rounding_error": errors}
-    with ZipStore(temporary, mode="w") as store:
-        group = zarr.create_group(store, attributes=attrs)
-        for name, values in arrays.items():
-            group.create_array(name, data=values, chunks=values.shape, compressors=codec)
-    os.replace(temporary, path)
+    try:
+        with ZipStore(temporary, mode="w") as store:
+            group = zarr.create_group(store, attributes=attrs)
+            for name, values in arrays.items():
+                group.create_array(name, data=values, chunks=values.shape, compressors=codec)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def read_packed(path: Path, mesh: xr.Dataset) -> xr.Dataset:
