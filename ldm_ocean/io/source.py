@@ -228,7 +228,7 @@ def open_source(path: Path, names: Names, settings: dict | None = None) -> Sourc
 def _open(path: Path) -> xr.Dataset:
     try:
         if path.is_dir():
-            return xr.open_zarr(path, decode_times=False, decode_timedelta=False, chunks=None, consolidated=None)
+            return xr.open_zarr(path, decode_times=False, decode_timedelta=False, chunks=None, consolidated=False)
         if veros.is_restart(path):
             return veros.open_restart(path)
         return xr.open_dataset(path, decode_times=False, decode_timedelta=False, decode_coords=False)

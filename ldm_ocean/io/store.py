@@ -90,10 +90,8 @@ class StateWriter:
     def _finish(self):
         self._flush()
         for name in self.labels[0]:
-            values = np.array([label[name] for label in self.labels])
-            if self.existing:
-                values = np.concatenate([np.asarray(self.group[name][:]).astype(values.dtype.kind), values])
-            _put(self.group, name, ("sample",), values, {})
+            old = self.group[name][:].tolist() if self.existing else []
+            _put(self.group, name, ("sample",), np.array(old + [label[name] for label in self.labels]), {})
         self.group.attrs.update({**self.mesh.attrs, "coordinates": " ".join(self.labels[0])})
         if self.existing:
             old = self.temporary.with_suffix(".old")
