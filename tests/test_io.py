@@ -182,6 +182,15 @@ def test_a_mesh_closed_at_its_last_face_is_not_periodic():
     assert mesh.read_mesh(Source(Path("mesh"), raw, NAMES)).attrs["periodic_x"] == 0
 
 
+def test_depths_are_one_a_level_unless_the_levels_slope():
+    raw = mesh_mask()
+    flat = mesh.read_mesh(Source(Path("mesh"), raw, NAMES))
+    np.testing.assert_allclose(flat.gdept.values, raw.gdept_1d.values[0])
+    raw["gdept_0"] = raw.gdept_0 * (1 + 0.01 * xr.DataArray(np.arange(14.0), dims="x"))
+    sloping = mesh.read_mesh(Source(Path("mesh"), raw, NAMES))
+    np.testing.assert_allclose(sloping.gdept.values, raw.gdept_0.values[0])
+
+
 def test_velocity_masks_thickness_and_metrics_are_completed_as_nemo_does():
     raw = mesh_mask()
     whole = mesh.read_mesh(Source(Path("mesh"), raw, NAMES))

@@ -58,6 +58,8 @@ def _completed(mesh: dict, declared_periodic: bool) -> xr.Dataset:
         column = mesh[name] if mesh[name].ndim == 3 else mesh[name][:, None, None]
         mesh[name] = np.broadcast_to(column, shape)
     mesh.setdefault("gdept", np.cumsum(mesh["e3t"], 0) - mesh["e3t"] / 2)
+    if mesh["gdept"].ndim == 3 and np.ptp(mesh["gdept"], axis=(1, 2)).max() < 1e-3:  # [m] level for level the same
+        mesh["gdept"] = mesh["gdept"][:, 0, 0]
     for name, values in mesh.items():
         if values.shape[-2:] != shape[1:] and values.ndim > 1:
             raise UserError(
