@@ -1,14 +1,11 @@
-"""``ldm-ocean evaluate``: scores of a model, of generated states, or of any store of states, written as JSON.
-
-ldm-ocean evaluate STORE                       diagnostics of the states of STORE
-ldm-ocean evaluate STORE --model DIR           the model on the test settings of STORE, baselines from its training ones
-ldm-ocean evaluate STORE --reference TRUTH     the states of STORE as ensembles, on those settings of TRUTH they cover
-"""
+"""``ldm-ocean evaluate``: scores of a model, of generated states, or of any store of states, written as JSON."""
 
 import argparse
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,15 +13,22 @@ import xarray as xr
 from omegaconf import OmegaConf
 from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 from torch import Tensor
+from yaml import YAMLError
 
 from .data.fields import Fields
-from .data.states import open_states
+from .data.states import open_states, parameters_of
 from .errors import UserError, nearest
 from .grid import OceanGrid
 from .metrics.baselines import Baselines, in_season
 from .metrics.scoring import EvaluateConfig, Generate, evaluate, score_states
 
 TRAINING = "train"
+EXAMPLES = """examples:
+  ldm-ocean evaluate states.zarr --config configs/evaluate/dino.yaml         box means, transports … of any states
+  ldm-ocean evaluate data/dino-coarse --model pretrained/dino-coarse         a model on the store's test settings,
+                                                                             beside baselines from its training ones
+  ldm-ocean evaluate samples.zarr --reference data/dino-coarse               stored ensembles, on settings they cover
+"""
 
 
 def load_config(path: str | Path | None) -> EvaluateConfig:
@@ -34,18 +38,18 @@ def load_config(path: str | Path | None) -> EvaluateConfig:
     if not Path(path).exists():
         raise UserError(f"no evaluation config at {path}: configs/evaluate holds examples")
     try:
-        config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(EvaluateConfig), OmegaConf.load(path)))
+        config: Any = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(EvaluateConfig), OmegaConf.load(path)))
     except ConfigKeyError as error:
         known = getattr(error.object_type, "__dataclass_fields__", {})
         raise UserError(f"{path} has an unknown key {error.full_key!r}{nearest(error.key, known)}") from error
-    except (OmegaConfBaseException, OSError, ValueError) as error:
+    except (OmegaConfBaseException, YAMLError, OSError, TypeError, ValueError) as error:
         raise UserError(f"{path} is not an evaluation config: {str(error).splitlines()[0]}") from error
     if config.members < 2:
         raise UserError(f"{path}: members is {config.members}, ensemble scores need at least 2")
     return config
 
 
-def model_functions(model) -> tuple[Generate, callable]:
+def model_functions(model) -> tuple[Generate, Callable[[Tensor], Tensor]]:
     """``generate`` and ``reconstruct`` of an ``OceanLDM``, tensors in and out."""
     fields, grid = model.fields, model.grid
 
@@ -65,7 +69,7 @@ class StoredStates:
     """A store of generated states as a generator: those of the parameters and, where known, the season asked for."""
 
     def __init__(self, data: xr.Dataset, grid: OceanGrid, fields: Fields, names: list[str]):
-        self.data = data.rename(member="sample") if "member" in data.dims else data
+        self.data = _one_sample_axis(data)
         missing = [k for k in names if k not in self.data.coords]
         if missing:
             raise UserError(f"the generated states lack the parameter {missing[0]!r}: write it as a coordinate on them")
@@ -86,8 +90,19 @@ class StoredStates:
         return self.states[own[:members]]
 
 
+def _one_sample_axis(data: xr.Dataset) -> xr.Dataset:
+    """Members, or members by setting, as samples."""
+    axes = [d for d in ("setting", "member") if d in data.dims]
+    if not axes:
+        return data
+    own = data[[k for k, v in data.data_vars.items() if "member" in v.dims]]
+    return own.stack(sample=axes).reset_index("sample")
+
+
 def score_model(model, store: xr.Dataset, config: EvaluateConfig) -> dict:
     """``evaluate`` of an ``OceanLDM`` on the settings of ``store``."""
+    if OceanGrid.from_dataset(store).digest != model.grid.digest:
+        raise UserError("the store holds another grid than the model's: prepare the states on the model's mesh")
     generate, reconstruct = model_functions(model)
     baselines = Baselines.fit(training_states(store), model.grid, model.fields, config.baselines)
     return evaluate(generate, store, model.grid, model.fields, baselines, config, reconstruct)
@@ -100,10 +115,9 @@ def score_store(generated: xr.Dataset, truth: xr.Dataset, config: EvaluateConfig
     names = list(truth.attrs["parameters"])
     stored = StoredStates(generated, grid, fields, names)
     baselines = Baselines.fit(training_states(truth), grid, fields, config.baselines)
-    rows = zip(*(truth[k].values for k in names), strict=True)
-    covered = {row: len(stored.of(dict(zip(names, row, strict=True)))) > 0 for row in set(rows)}
-    keep = [covered[row] for row in zip(*(truth[k].values for k in names), strict=True)]
-    if not any(keep):
+    rows, place = np.unique(parameters_of(truth), axis=0, return_inverse=True)
+    keep = np.array([len(stored.of(dict(zip(names, row, strict=True)))) > 0 for row in rows])[place.reshape(-1)]
+    if not keep.any():
         raise UserError("no setting of the reference has the parameters of these states: compare their coordinates")
     return evaluate(stored, truth.isel(sample=np.flatnonzero(keep)), grid, fields, baselines, config)
 
@@ -139,6 +153,8 @@ def run(args: argparse.Namespace):
         result = score_states(store, config)
     print("\n".join(score_table(result) if "splits" in result else state_table(result)))
     out = Path(args.out)
+    if not out.resolve().parent.is_dir():
+        raise UserError(f"no folder {out.resolve().parent} for the scores: create it first")
     temporary = out.with_name(out.name + f".{os.getpid()}.tmp")
     temporary.write_text(json.dumps(result, indent=1, allow_nan=False))
     os.replace(temporary, out)

@@ -18,6 +18,8 @@ class _Sums(Metric):
     full_state_update = False
     higher_is_better = False
     NAMES: tuple[str, ...] = ()
+    volumes: Tensor
+    count: Tensor
 
     def __init__(self, volumes: Tensor):
         """``volumes`` (V, D, Y, X) [m³], 0 on land."""
@@ -44,6 +46,9 @@ class StateError(_Sums):
     """
 
     NAMES = ("square", "error", "anomaly")
+    mean: Tensor
+    square: Tensor
+    anomaly: Tensor
 
     def __init__(self, volumes: Tensor, mean: Tensor):
         super().__init__(volumes)
@@ -76,6 +81,7 @@ class EnsembleScore(_Sums):
     """Fair CRPS, energy score, spread and skill of ensembles; their sizes may differ from update to update."""
 
     NAMES = ("crps_sum", "spread", "skill")
+    energy: Tensor
 
     def __init__(self, volumes: Tensor):
         super().__init__(volumes)
@@ -92,7 +98,7 @@ class EnsembleScore(_Sums):
         self.count += len(truth)
 
     def compute(self) -> dict[str, Tensor]:
-        """``crps``, ``energy``, ``spread``, ``skill`` (RMS), ``spread_skill`` (V,); ``crps_by_level`` (V, D) and so on."""
+        """``crps``, ``energy``, ``spread``, ``skill`` (RMS), ``spread_skill`` (V,); two of them by level (V, D)."""
         crps, crps_all = self._means("crps_sum")
         (spread, spread_all), (skill, skill_all) = self._means("spread"), self._means("skill")
         return {

@@ -11,7 +11,7 @@ Each is ``fit`` on states (N, V, D, Y, X), parameters (N, P), season (N,) in [0,
 do not mind, and repeated members would be punished as a lack of spread.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -78,7 +78,7 @@ class EofRegression:
     """Linear regression of EOF coefficients on parameters and season, with resampled residuals."""
 
     def __init__(self, volumes: Tensor, explained: float = 0.99):
-        """EOFs are weighted by ``volumes`` (V, D, Y, X) and kept until they hold the share ``explained`` of the variance."""
+        """EOFs weigh by ``volumes`` (V, D, Y, X); as many are kept as hold the share ``explained`` of the variance."""
         self.volumes, self.explained = volumes.numpy(), explained
 
     def fit(self, states: Tensor, parameters: np.ndarray, season: np.ndarray, settings: np.ndarray) -> "EofRegression":
@@ -149,7 +149,8 @@ def _left_out_residuals(features: np.ndarray, coefficients: np.ndarray, settings
     return residuals
 
 
-BASELINES = {
+Baseline = Climatology | NearestSetting | EofRegression
+BASELINES: dict[str, Callable[[Tensor], Baseline]] = {
     "climatology": lambda volumes: Climatology(),
     "nearest_setting": lambda volumes: NearestSetting(),
     "eof_regression": EofRegression,
@@ -161,7 +162,7 @@ class Baselines:
     """Fitted baselines by name, and the training mean state (V, D, Y, X) that anomalies are taken about."""
 
     mean: Tensor
-    methods: dict[str, Climatology | NearestSetting | EofRegression]
+    methods: dict[str, Baseline]
 
     @classmethod
     def fit(

@@ -136,10 +136,13 @@ class Diagnostics:
     def _gyres(self, gyres: dict[str, Gyre]):
         v, e2u, e3u = self._channel(ZONAL), self.grid["e2u"], self.grid["e3u"]
         latitude = corner_latitude(self.grid["nav_lat"])
+
+        def psi(x):
+            return barotropic_streamfunction(x[..., v, :, :, :], e2u, e3u)
+
         for name, region in gyres.items():
             inside = (latitude > region.latitude[0]) & (latitude < region.latitude[1])
             _need_water(self.grid["tmask"][0] & inside, "gyre", name)
-            psi = lambda x: barotropic_streamfunction(x[..., v, :, :, :], e2u, e3u)  # noqa: E731
             self._add(name, "Sv", lambda x, inside=inside: gyre_maximum(psi(x), inside))
 
     def _unstable(self, equation: str):

@@ -82,7 +82,7 @@ def spread_skill_ratio(ensemble, truth, weights, axes=FIELD):
 
 
 def rank_histogram(ensemble, truth, weights):
-    """Share of the weight in which ``m`` members lie below the truth, (M + 1,); flat if reliable. Ties count as above."""
+    """Share of the weight where m members lie below the truth, (M + 1,); flat if reliable. Ties count as above."""
     below = (ensemble < truth).sum(0)
     weights = weights + 0.0 * truth
     counts = [(weights * (below == m)).sum() for m in range(_members(ensemble) + 1)]

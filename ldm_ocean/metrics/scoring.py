@@ -7,6 +7,7 @@ autoencoder is given, against decode(encode(truth)), which tells its loss from t
 
 import math
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -21,7 +22,7 @@ from ..grid import OceanGrid
 from .accumulators import EnsembleScore, StateError
 from .baselines import BASELINES, Baselines
 from .diagnostics import Diagnostics, Regions
-from .kernels import fair_crps
+from .kernels import fair_crps, ratio
 
 MODEL, RECONSTRUCTION = "model", "reconstruction"
 Generate = Callable[[dict[str, float], float, int, int], Tensor]
@@ -53,9 +54,10 @@ class Tally:
             self.ensemble.update(members[:, None], truth[None])
 
     def merge(self, other: "Tally"):
-        """Add what another tally has seen."""
+        """Add what another tally has seen; both must have seen something."""
         self.error.merge_state(other.error)
-        self.ensemble.merge_state(other.ensemble)
+        if other.ensemble.count > 0:
+            self.ensemble.merge_state(other.ensemble)
 
     def record(self, names: list[str]) -> dict[str, dict]:
         """{variable: {score: number, score_by_level: list}}."""
@@ -101,10 +103,7 @@ def evaluate(
         if reconstruct:
             ensembles[RECONSTRUCTION] = [x[None] for x in against[RECONSTRUCTION]]
         tallies = {a: _tally(ensembles, target, volumes, baselines.mean) for a, target in against.items()}
-        sums = pooled.setdefault(split, {a: {k: Tally(volumes, baselines.mean) for k in t} for a, t in tallies.items()})
-        for a, tally in tallies.items():
-            for k in tally:
-                sums[a][k].merge(tally[k])
+        pooled[split] = _merged(pooled[split], tallies) if split in pooled else deepcopy(tallies)
         settings[name] = {
             "split": split,
             "parameters": _parameters(samples),
@@ -154,6 +153,13 @@ def _tally(ensembles, target, volumes, mean) -> dict[str, Tally]:
     return out
 
 
+def _merged(sums, tallies):
+    for against, methods in tallies.items():
+        for method, tally in methods.items():
+            sums[against][method].merge(tally)
+    return sums
+
+
 def _records(tallies, names) -> dict:
     return {a: {k: t.record(names) for k, t in tally.items()} for a, tally in tallies.items()}
 
@@ -178,7 +184,7 @@ def _diagnose(diagnostics, ensembles, states) -> dict:
 def _pool(settings: dict, split: str) -> dict:
     """Over the settings of a split: mean error of the scalars' means, its RMS, and the mean CRPS."""
     own = [r["diagnostics"] for r in settings.values() if r["split"] == split]
-    out = {}
+    out: dict[str, dict] = {}
     for method in [m for m in own[0] if m != "truth"]:
         out[method] = {}
         for name, record in own[0][method].items():
@@ -192,8 +198,11 @@ def _pool(settings: dict, split: str) -> dict:
 def _skill(scores: dict) -> dict:
     """1 − CRPS/CRPS(baseline) by baseline and variable: positive where the model is better."""
     baselines = [m for m in scores if m not in (MODEL, RECONSTRUCTION)]
-    model = scores[MODEL]
-    return {b: {v: 1 - model[v]["crps"] / scores[b][v]["crps"] for v in model if "crps" in model[v]} for b in baselines}
+    model = {v: own["crps"] for v, own in scores[MODEL].items() if "crps" in own}
+    return {
+        b: {v: 1 - float(ratio(np.float64(x), np.float64(scores[b][v]["crps"]))) for v, x in model.items()}
+        for b in baselines
+    }
 
 
 def _jsonable(x):

@@ -1,0 +1,108 @@
+"""Baselines are as good as they claim on oceans where the answer is known."""
+
+import numpy as np
+import pytest
+import torch
+
+from ldm_ocean.errors import UserError
+from ldm_ocean.metrics import Baselines, Climatology, EofRegression, NearestSetting
+from ldm_ocean.metrics.baselines import ParameterScale, in_season
+
+V, D, Y, X = 2, 3, 4, 5
+SETTINGS, EACH = 12, 8
+
+
+@pytest.fixture
+def volumes():
+    v = torch.from_numpy(np.random.default_rng(9).uniform(1, 3, (V, D, Y, X)))
+    v[:, -1, :2] = 0
+    return v
+
+
+@pytest.fixture
+def training(volumes):
+    """States exactly linear in (p, log q) and in one annual harmonic; fit arguments and the law itself."""
+    rng = np.random.default_rng(0)
+    patterns = rng.standard_normal((5, V, D, Y, X)) * (volumes.numpy() > 0)
+
+    def law(p, q, t):
+        return np.tensordot([1, 3 * p, np.log(q), np.cos(2 * np.pi * t), np.sin(2 * np.pi * t)], patterns, 1)
+
+    p, q = rng.uniform(0.1, 0.3, SETTINGS), 10 ** rng.uniform(-5, -4, SETTINGS)
+    rows = [(k, p[k], q[k], i / EACH) for k in range(SETTINGS) for i in range(EACH)]
+    states = torch.from_numpy(np.stack([law(*r[1:]) for r in rows])).float()
+    parameters = np.array([r[1:3] for r in rows])
+    return (states, parameters, np.array([r[3] for r in rows]), np.array([f"s{r[0]}" for r in rows])), law
+
+
+def test_a_parameter_that_spans_more_than_a_factor_of_five_counts_by_its_logarithm():
+    scale = ParameterScale(np.array([[0.1, 1e-5, 7.0, -1.0], [0.3, 1e-4, 7.0, 100.0]]))
+    np.testing.assert_allclose(scale(np.array([0.2, 10**-4.5, 9.0, 49.5])), [0.5, 0.5, 0, 0.5])
+
+
+def test_december_is_next_to_january():
+    season = np.arange(8) / 8
+    assert set(in_season(season, 0.0)) == {0, 1, 7}
+    assert set(in_season(np.array([0.5, 0.6]), 0.0)) == {0, 1}
+
+
+def test_climatology_holds_the_season_but_not_the_parameters(training):
+    arguments, _ = training
+    states, _, season, _ = arguments
+    drawn = Climatology().fit(*arguments).sample(np.array([0.2, 3e-5]), 0.25, 500, seed=0)
+    expected = states[torch.from_numpy(np.abs(season - 0.25) <= 1 / 8)]
+    assert len(drawn) == len(expected) == 3 * SETTINGS  # asked for more than there are: no state twice
+    torch.testing.assert_close(drawn.mean(0), expected.mean(0))
+
+
+def test_the_nearest_setting_gives_its_own_states_back(training):
+    arguments, _ = training
+    states, parameters, season, settings = arguments
+    nearest = NearestSetting().fit(*arguments)
+    for k in range(SETTINGS):
+        asked = parameters[k * EACH] * [1.001, 1.02]
+        assert nearest.nearest(asked) == f"s{k}"
+        drawn = nearest.sample(asked, 0.5, 16, seed=0)
+        own = states[torch.from_numpy((settings == f"s{k}") & (np.abs(season - 0.5) <= 1 / 8))]
+        assert len(drawn) == 3 and all((d == own).flatten(1).all(1).any() for d in drawn)
+
+
+def test_regression_recovers_an_ocean_linear_in_its_parameters_and_season(training, volumes):
+    arguments, law = training
+    regression = EofRegression(volumes, explained=1.0).fit(*arguments)
+    for p, q, t in ((0.22, 3e-5, 0.4), (0.4, 3e-4, 0.9)):  # inside, and far outside
+        drawn = regression.sample(np.array([p, q]), t, 4, seed=1)
+        np.testing.assert_allclose(drawn, np.broadcast_to(law(p, q, t), drawn.shape), atol=1e-3)
+
+
+def test_the_spread_of_the_regression_is_its_error_on_settings_it_has_not_seen(training, volumes):
+    (states, *labels), _ = training
+    rng = np.random.default_rng(1)
+    pattern = torch.from_numpy(rng.standard_normal((V, D, Y, X))) * (volumes > 0)
+    own = np.repeat(rng.standard_normal(SETTINGS), EACH)  # what each setting has of its own, and no parameter explains
+    noisy = (states + torch.from_numpy(own)[:, None, None, None, None] * pattern).float()
+    drawn = EofRegression(volumes, explained=0.9999).fit(noisy, *labels).sample(np.array([0.2, 3e-5]), 0.0, 90, seed=0)
+    spread = (drawn.var(0) * volumes).sum() / (pattern**2 * volumes).sum()
+    assert 1 < float(spread) < 2.5  # in-sample residuals would give less than the true variance of one
+
+
+def test_land_stays_zero_and_the_seed_decides(training, volumes):
+    arguments, _ = training
+    for baseline in (Climatology(), NearestSetting(), EofRegression(volumes)):
+        baseline.fit(*arguments)
+        a, b, *others = (baseline.sample(np.array([0.2, 3e-5]), 0.3, 5, seed) for seed in (0, 0, 1, 2, 3))
+        assert torch.equal(a, b) and not all(torch.equal(a, other) for other in others)
+        assert (a[:, volumes == 0] == 0).all() and a.dtype == torch.float32 and a.shape[1:] == (V, D, Y, X)
+
+
+def test_baselines_are_fitted_from_a_canonical_store_and_an_unknown_one_is_named(states, grid, fields):
+    train = states.isel(sample=np.flatnonzero(states.split.values == "train"))
+    fitted = Baselines.fit(train, grid, fields)
+    assert set(fitted.methods) == {"climatology", "nearest_setting", "eof_regression"}
+    assert fitted.mean.shape == (len(fields), *grid.shape)
+    with pytest.raises(UserError, match=r"climatolgy.*climatology"):
+        Baselines.fit(train, grid, fields, ["climatolgy"])
+    alone = train.isel(sample=np.flatnonzero(train.setting.values == train.setting.values[0]))
+    values = alone.wind.values[0], alone.mixing.values[0]
+    for baseline in Baselines.fit(alone, grid, fields).methods.values():  # one setting only: nothing to regress on
+        assert torch.isfinite(baseline.sample(np.array(values), 0.5, 2, seed=0)).all()

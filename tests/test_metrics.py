@@ -1,0 +1,224 @@
+"""Kernels have closed forms; accumulators do not care how the data are split."""
+
+import itertools
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import scoringrules
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ldm_ocean.metrics import EnsembleScore, StateError, kernels
+
+SHAPE = (3, 4, 5)
+
+
+@pytest.fixture
+def weights():
+    """Volumes with land, one level all land."""
+    w = np.random.default_rng(0).uniform(1, 9, SHAPE)
+    w[0, :2] = 0
+    w[2] = 0
+    return w
+
+
+def both(*arrays):
+    """The same call in numpy and in torch."""
+    yield arrays
+    yield tuple(torch.from_numpy(np.asarray(a)) for a in arrays)
+
+
+def draw(*shape, seed=0):
+    return np.random.default_rng(seed).standard_normal(shape)
+
+
+def test_weighting_follows_cell_volume_not_cell_count():
+    x, w = np.array([[[1.0, 4.0]]]), np.array([[[3.0, 1.0]]])
+    for a, b in both(x, w):
+        assert float(kernels.weighted_mean(a, b)[0]) == 1.75
+        assert float(kernels.rmse(a, 0 * a, b)[0]) == pytest.approx(np.sqrt(19 / 4))
+        assert float(kernels.bias(a, 0 * a + 2, b)[0]) == -0.25
+
+
+def test_a_level_of_land_scores_nan_and_changes_no_variable_mean(weights):
+    x, y = draw(2, *SHAPE), draw(2, *SHAPE, seed=1)
+    for a, b, w in both(x, y, weights):
+        by_level = np.asarray(kernels.rmse(a, b, w))
+        assert by_level.shape == (2, 3) and np.isnan(by_level[:, 2]).all() and np.isfinite(by_level[:, :2]).all()
+        whole = np.asarray(kernels.rmse(a, b, w, kernels.FIELD))
+        expected = np.sqrt((weights * (x - y) ** 2).sum((1, 2, 3)) / weights.sum())
+        np.testing.assert_allclose(whole, expected)
+
+
+def test_all_samples_at_once_equal_the_mean_of_squares_over_samples(weights):
+    x, y = draw(6, *SHAPE), draw(6, *SHAPE, seed=1)
+    each = kernels.rmse(x, y, weights, kernels.FIELD)
+    assert kernels.rmse(x, y, weights, (0, -3, -2, -1)) == pytest.approx(np.sqrt((each**2).mean()))
+
+
+def test_the_mean_state_loses_all_anomaly_variance_and_half_the_anomaly_a_quarter(weights):
+    mean, anomaly = draw(*SHAPE), draw(7, *SHAPE, seed=1)
+    for m, a, w in both(mean, anomaly, weights):
+
+        def share(estimate, m=m, a=a, w=w):
+            return float(kernels.anomaly_share(estimate, m + a, m, w, (0, 1, 2, 3)))
+
+        assert share(m + 0 * a) == pytest.approx(1)
+        assert share(m + a / 2) == pytest.approx(0.25)
+        assert share(m + a) == 0
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(2, 12), st.integers(0, 1000), st.floats(-1e3, 1e3))
+def test_fair_crps_equals_scoringrules(members, seed, offset):
+    x, y = draw(members, 6, seed=seed) + offset, draw(6, seed=seed + 1) + offset
+    expected = scoringrules.crps_ensemble(y, x, m_axis=0, estimator="fair")
+    for a, b in both(x, y):
+        np.testing.assert_allclose(np.asarray(kernels.fair_crps(a, b)), expected, rtol=1e-9, atol=1e-9)
+
+
+def test_fair_crps_of_two_members_around_the_truth_is_zero():
+    assert kernels.fair_crps(np.array([[-1.0], [1.0]]), np.array([0.0]))[0] == 0
+
+
+def test_fair_crps_does_not_depend_on_the_number_of_members_in_expectation():
+    y = draw(200_000)
+    means = [kernels.fair_crps(draw(m, 200_000, seed=m), y).mean() for m in (2, 8)]
+    assert means == pytest.approx([1 / np.sqrt(np.pi)] * 2, abs=0.01)  # E|X−Y|/2 of two standard normals
+
+
+def test_fair_crps_keeps_the_digits_of_a_small_spread_on_a_large_mean_in_single_precision():
+    x, y = 35 + 2.0**-12 * np.arange(4.0)[:, None], np.array([35.0])
+    exact = kernels.fair_crps(x, y)
+    assert kernels.fair_crps(x.astype("float32"), y.astype("float32")) == pytest.approx(exact, rel=1e-6)
+
+
+def test_the_energy_score_of_one_cell_is_its_crps(weights):
+    x, y = draw(5, 1, 1, 1), draw(1, 1, 1, seed=1)
+    for a, b, w in both(x, y, np.full((1, 1, 1), 3.0)):
+        assert float(kernels.energy_score(a, b, w)) == pytest.approx(float(kernels.fair_crps(a, b).sum()))
+
+
+def test_the_energy_score_equals_scoringrules_on_the_weighted_vector(weights):
+    x, y = draw(5, *SHAPE), draw(*SHAPE, seed=1)
+    flat = np.sqrt(weights / weights.sum())
+    expected = scoringrules.es_ensemble((y * flat).ravel(), (x * flat).reshape(5, -1), estimator="fair")
+    assert kernels.energy_score(x, y, weights) == pytest.approx(float(expected))
+
+
+@pytest.mark.parametrize("members", [2, 5, 20])
+def test_a_reliable_ensemble_has_a_spread_skill_ratio_of_one_whatever_its_size(members):
+    x, y = draw(members, 20, 50, 50), draw(20, 50, 50, seed=1)
+    assert kernels.spread_skill_ratio(x, y, np.ones_like(y)) == pytest.approx(1, abs=0.01)
+    narrow = x.mean(0) + (x - x.mean(0)) / 2
+    assert kernels.spread_skill_ratio(narrow, y, np.ones_like(y)) == pytest.approx(0.5, abs=0.01)
+
+
+def test_ranks_of_a_reliable_ensemble_are_flat_and_those_of_a_low_one_pile_up(weights):
+    x, y = draw(4, 500, *SHAPE), draw(500, *SHAPE, seed=1)
+    for a, b, w in both(x, y, weights):
+        np.testing.assert_allclose(np.asarray(kernels.rank_histogram(a, b, w)), 0.2, atol=0.01)
+        assert float(kernels.rank_histogram(a - 99, b, w)[-1]) == pytest.approx(1)
+
+
+def test_an_ensemble_of_one_is_refused():
+    with pytest.raises(ValueError, match="two members"):
+        kernels.fair_crps(np.zeros((1, 3)), np.zeros(3))
+
+
+def accumulate(metric, parts):
+    for part in parts:
+        metric.update(*part)
+    return metric
+
+
+def same(a: dict, b: dict):
+    for name, value in a.items():
+        torch.testing.assert_close(value, b[name], rtol=1e-12, atol=1e-14, equal_nan=True)
+
+
+@pytest.fixture
+def data(weights):
+    """volumes (V, D, Y, X), ensemble (M, N, …), truth (N, …) in single precision."""
+    volumes = torch.from_numpy(np.stack([weights, 2 * weights]))
+
+    def make(*shape, seed):
+        return torch.from_numpy(draw(*shape, 2, *SHAPE, seed=seed)).float()
+
+    return volumes, 300 + make(4, 7, seed=0), 300 + make(7, seed=1)
+
+
+def test_accumulated_scores_equal_the_kernels_on_all_data(data):
+    volumes, ensemble, truth = data
+    mean = truth.double().mean(0)
+    error = accumulate(StateError(volumes, mean), [(ensemble[0], truth)]).compute()
+    x, y, axes = ensemble[0].double(), truth.double(), (0, -2, -1)
+    torch.testing.assert_close(error["rmse_by_level"], kernels.rmse(x, y, volumes, axes), equal_nan=True)
+    torch.testing.assert_close(error["bias"], kernels.bias(x, y, volumes, (0, -3, -2, -1)))
+    torch.testing.assert_close(error["anomaly_share"], kernels.anomaly_share(x, y, mean, volumes, (0, -3, -2, -1)))
+    scores = accumulate(EnsembleScore(volumes), [(ensemble, truth)]).compute()
+    e = ensemble.double()
+    expected = kernels.weighted_mean(kernels.fair_crps(e, y), volumes, (0, -3, -2, -1))
+    torch.testing.assert_close(scores["crps"], expected)
+    torch.testing.assert_close(scores["energy"], kernels.energy_score(e, y, volumes).mean(0))
+    torch.testing.assert_close(scores["spread_skill"], kernels.spread_skill_ratio(e, y, volumes, (0, -3, -2, -1)))
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.integers(1, 6), min_size=1, max_size=3, unique=True))
+def test_scores_are_the_same_whatever_the_batches_and_ranks(cuts):
+    w = torch.from_numpy(np.random.default_rng(0).uniform(0, 2, (2, *SHAPE)))
+    ensemble, truth = torch.from_numpy(draw(3, 7, 2, *SHAPE)), torch.from_numpy(draw(7, 2, *SHAPE, seed=1))
+    bounds = [0, *sorted(cuts), 7]
+    parts = [slice(a, b) for a, b in itertools.pairwise(bounds)]
+    for new, arguments in (
+        (lambda: EnsembleScore(w), lambda s: (ensemble[:, s], truth[s])),
+        (lambda: StateError(w, truth.mean(0)), lambda s: (ensemble[0, s], truth[s])),
+    ):
+        whole = accumulate(new(), [arguments(slice(None))]).compute()
+        same(whole, accumulate(new(), [arguments(p) for p in parts]).compute())
+        ranks = [accumulate(new(), [arguments(p)]) for p in parts]
+        for other in ranks[1:]:
+            ranks[0].merge_state(other)
+        same(whole, ranks[0].compute())
+
+
+def test_land_values_never_change_a_score(data):
+    volumes, ensemble, truth = data
+    loud = ensemble + 1e6 * (volumes == 0)
+    plain, shouted = (accumulate(EnsembleScore(volumes), [(e, truth)]).compute() for e in (ensemble, loud))
+    same(plain, shouted)
+
+
+GLOO = """
+import sys, torch, torch.distributed as dist
+from ldm_ocean.metrics import EnsembleScore
+rank, port = int(sys.argv[1]), sys.argv[2]
+torch.manual_seed(0)
+volumes, ensemble, truth = torch.rand(2, 3, 4, 5), torch.randn(3, 7, 2, 3, 4, 5), torch.randn(7, 2, 3, 4, 5)
+whole = EnsembleScore(volumes)
+whole.update(ensemble, truth)
+whole = whole.compute()
+dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
+mine = slice(0, 5) if rank == 0 else slice(5, 7)
+metric = EnsembleScore(volumes)
+metric.update(ensemble[:, mine], truth[mine])
+for name, value in metric.compute().items():
+    torch.testing.assert_close(value, whole[name], rtol=1e-12, atol=1e-14)
+dist.destroy_process_group()
+"""
+
+
+@pytest.mark.slow
+def test_two_real_processes_with_uneven_shares_agree_with_one():
+    import socket
+
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    run = [subprocess.Popen([sys.executable, "-c", GLOO, str(r), str(port)], env=os.environ) for r in (0, 1)]
+    assert [p.wait(timeout=120) for p in run] == [0, 0]
