@@ -29,6 +29,7 @@ def open_states(path: str | Path, splits: list[str] | None = None, equilibrium: 
             data = xr.open_zarr(path, consolidated=False)
         except Exception as error:
             raise UserError(f"{path} is not a state store ({error}): write one with `ldm-ocean prepare`") from error
+        data = data[data.attrs.get("variables", list(data.data_vars))].merge(data)  # a folder keeps no order
         if splits is not None:
             data = _select(data, np.isin(data.split.values, splits), f"splits {splits}", path)
     if equilibrium is not None:
@@ -37,8 +38,9 @@ def open_states(path: str | Path, splits: list[str] | None = None, equilibrium: 
 
 
 def parameters_of(data: xr.Dataset) -> np.ndarray:
-    """(sample, P) float64 in the order of ``attrs['parameters']``."""
-    return np.stack([data[k].values for k in data.attrs["parameters"]], -1).astype("float64")
+    """(sample, P) float64 in the order of ``attrs['parameters']``; P = 0 where none are named."""
+    columns = [data[k].values.astype("float64") for k in data.attrs["parameters"]]
+    return np.stack(columns, -1) if columns else np.zeros((data.sizes["sample"], 0))
 
 
 def _select(data, keep, what, path):
