@@ -20,6 +20,7 @@ from .data.states import open_states, parameters_of
 from .errors import UserError, nearest
 from .grid import OceanGrid
 from .metrics.baselines import Baselines, in_season
+from .metrics.context import score_context
 from .metrics.scoring import EvaluateConfig, Generate, evaluate, score_states
 
 TRAINING = "train"
@@ -100,12 +101,19 @@ def _one_sample_axis(data: xr.Dataset) -> xr.Dataset:
 
 
 def score_model(model, store: xr.Dataset, config: EvaluateConfig) -> dict:
-    """``evaluate`` of an ``OceanLDM`` on the settings of ``store``."""
+    """``evaluate`` and ``score_context`` of an ``OceanLDM`` on the settings of ``store``."""
     if OceanGrid.from_dataset(store).digest != model.grid.digest:
         raise UserError("the store holds another grid than the model's: prepare the states on the model's mesh")
     generate, reconstruct = model_functions(model)
     baselines = Baselines.fit(training_states(store), model.grid, model.fields, config.baselines)
-    return evaluate(generate, store, model.grid, model.fields, baselines, config, reconstruct)
+    result = evaluate(generate, store, model.grid, model.fields, baselines, config, reconstruct)
+
+    def continue_from(parameters, season, context, members, seed):
+        drawn = model.sample(parameters, members=members, seed=seed, season=season, context=context)
+        return torch.from_numpy(model.fields.stack(drawn.rename(member="sample"), model.grid))
+
+    context = score_context(continue_from, store, model.grid, model.fields, config.splits, config.members, config.seed)
+    return {**result, "context": context}
 
 
 def score_store(generated: xr.Dataset, truth: xr.Dataset, config: EvaluateConfig) -> dict:
@@ -175,6 +183,10 @@ def score_table(result: dict) -> list[str]:
             lines.append(
                 _row(method, [f"{score[v]['crps']:.5f} ({score[v]['spread_skill'] or 0:.2f})" for v in variables])
             )
+    for split, record in result.get("context", {}).items():
+        lines += ["", f"{split}: RMS distance to the spun-up truth, starting from unfinished states"]
+        for name in ("context", "member", "mean"):
+            lines.append(_row(name, [f"{by_variable[name]:.5f}" for by_variable in record.values()]))
     return lines
 
 

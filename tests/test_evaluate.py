@@ -12,6 +12,7 @@ from ldm_ocean.config import CONFIGS
 from ldm_ocean.errors import UserError
 from ldm_ocean.evaluate import load_config, score_model, score_states, score_store, training_states
 from ldm_ocean.metrics import Baselines, Regions
+from ldm_ocean.metrics.context import score_context
 from ldm_ocean.metrics.diagnostics import Box, Level
 from ldm_ocean.metrics.scoring import EvaluateConfig, evaluate, verifying_states
 
@@ -134,7 +135,7 @@ class Stub:
     def __init__(self, store, grid, fields):
         self.grid, self.fields, self.generate = grid, fields, oracle(store, grid, fields)
 
-    def sample(self, parameters, members, seed, season):
+    def sample(self, parameters, members, seed, season, context=None):
         states = self.fields.unstack(self.generate(parameters, season, members, seed).numpy(), self.grid)
         return states.rename(sample="member").assign_coords(season=season, **parameters)
 
@@ -213,3 +214,20 @@ def test_the_command_writes_metrics_for_any_store(tmp_path, store, capsys):
     with pytest.raises(SystemExit) as stop:
         main(["evaluate", str(tmp_path / "s.zarr"), "--out", str(tmp_path / "no" / "m.json")])
     assert stop.value.code == 2
+
+
+def test_a_generator_that_returns_the_truth_is_nearer_to_it_than_the_unfinished_context(states, fields, grid):
+    """Drawing finished states leaves their own variability; drawing the context back leaves its full distance."""
+
+    def finished(parameters, season, context, members, seed):
+        same = states.setting.values == context.setting.values[0]
+        own = states.isel(sample=np.flatnonzero(same & states.equilibrium.values))
+        return torch.from_numpy(fields.stack(own, grid))
+
+    def unchanged(parameters, season, context, members, seed):
+        return torch.from_numpy(fields.stack(context, grid)).repeat(members, 1, 1, 1, 1)
+
+    score = score_context(unchanged, states, grid, fields, ["test"], 3, 0)["test"]
+    assert all(by["member"] == pytest.approx(by["context"]) for by in score.values())
+    score = score_context(finished, states, grid, fields, ["test"], 3, 0)["test"]
+    assert all(by["mean"] < by["context"] for by in score.values())
