@@ -31,6 +31,10 @@ class AutoencoderTask(nn.Module):
 
     def __init__(self, config: VaeConfig):
         super().__init__()
+        stages = {k: len(getattr(config.model, k)) for k in ("strides", "widths", "blocks")}
+        if len(set(stages.values())) > 1:
+            counts = [*stages.values()]
+            raise UserError(f"model.strides, model.widths, model.blocks hold {counts} entries: give one for each stage")
         data = open_states(config.data.states, [*config.data.train, *config.data.validation])
         self.grid = OceanGrid.from_dataset(data)
         self.fields = Fields.from_dataset(data, config.data.variables)
@@ -101,6 +105,9 @@ class AutoencoderTask(nn.Module):
         return {f"maps/{name}": map_panel(pair, self.grid, name, depth) for name in self.fields.names}
 
     def publish(self, folder: Path) -> None:
-        """Write the autoencoder with the statistics of its latents over the training set."""
+        """Write the autoencoder, its weights rounded to half precision, with the statistics of its training latents."""
+        with torch.no_grad():
+            for p in self.model.parameters():
+                p.copy_(p.half())
         self.model.fit_statistics(self.physical.to(self.volumes.device))
         artefacts.save_codec(folder, self.model)
