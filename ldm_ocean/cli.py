@@ -4,7 +4,7 @@ import argparse
 import sys
 
 from . import __version__
-from .errors import exit_politely
+from .errors import UserError, exit_politely
 
 COMMANDS = {
     "simulate": "run the DINO-like basin on Veros for a design of parameter settings",
@@ -16,13 +16,20 @@ COMMANDS = {
 }
 
 
+class Parser(argparse.ArgumentParser):
+    """argparse whose complaints are one line, like all others."""
+
+    def error(self, message: str):
+        raise UserError(f"{message}: see `{self.prog} --help`")
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Parse and run; a mistake in the input is one line on stderr and exit code 2."""
     exit_politely(lambda: _run(sys.argv[1:] if arguments is None else arguments))
 
 
 def _run(arguments: list[str]) -> None:
-    parser = argparse.ArgumentParser("ldm-ocean", description="Spun-up ocean states without the spin-up.")
+    parser = Parser("ldm-ocean", description="Spun-up ocean states without the spin-up.")
     parser.add_argument("--version", action="version", version=__version__)
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="command")
     chosen = next((a for a in arguments if a in COMMANDS), None)

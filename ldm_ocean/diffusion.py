@@ -32,13 +32,16 @@ def time_of_sigma(sigma: torch.Tensor) -> torch.Tensor:
     return sigma / (1 + sigma)
 
 
+CURVES = {"edm": (-0.8, 1.4), "flow": (0.0, 1.2)}  # mean and spread of ln σ in training
+
+
 def training_sigma(uniform: torch.Tensor, curve: str) -> torch.Tensor:
     """Noise levels for uniform numbers (B,): ``edm`` log-normal (−0.8, 1.4), ``flow`` logit-normal time (0, 1.2).
 
     A logit-normal time *is* a log-normal σ, since logit t = ln σ: the two differ in location and spread only.
     """
     normal = torch.erfinv((2 * uniform - 1).clamp(-1 + 1e-6, 1 - 1e-6)) * math.sqrt(2)
-    mean, spread = {"edm": (-0.8, 1.4), "flow": (0.0, 1.2)}[curve]
+    mean, spread = CURVES[curve]
     return (mean + spread * normal).exp().clamp(SIGMA_MIN / 2, SIGMA_MAX)
 
 

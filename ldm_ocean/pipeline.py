@@ -39,6 +39,11 @@ class OceanLDM:
             raise UserError(f"no model at {folder}: train one, or give the folder of a saved one")
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
+        try:
+            torch.zeros((), device=device)
+        except (RuntimeError, AssertionError) as error:  # torch has no better word for it
+            reason = str(error).splitlines()[0]
+            raise UserError(f"device {device!r} is not there ({reason}): use auto or cpu") from error
         codec = artefacts.load_codec(folder)
         denoiser, scaler, about = artefacts.load_generator(folder, codec)
         return cls(codec.to(device), denoiser.to(device), scaler, about)
@@ -109,6 +114,8 @@ class OceanLDM:
         """Latents (members, N, C); arguments as in ``sample``. Member m depends on (seed, m) only."""
         if members < 1 or steps < 1:
             raise UserError(f"members={members}, steps={steps}: both must be at least 1")
+        if not 0 <= season <= 1:
+            raise UserError(f"season={season:g} is not a share of the year: give 0 to 1")
         values, outside = self.scaler.vector(parameters)
         if outside and strict:
             raise UserError(f"{'; '.join(outside)}: choose a value inside, or drop --strict")

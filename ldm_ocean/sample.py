@@ -39,7 +39,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Sample and write, atomically."""
-    parameters = dict(_assignment(p) for p in args.parameters)
+    parameters = {}
+    for name, value in map(_assignment, args.parameters):
+        if name in parameters:
+            raise UserError(f"parameter {name!r} is given twice: give it once")
+        parameters[name] = value
+    check_target(args.out)
     model = OceanLDM.from_pretrained(args.model, args.device)
     context = open_states(args.context).isel(sample=[-1]) if args.context else None
     states = model.sample(
@@ -56,19 +61,28 @@ def run(args: argparse.Namespace) -> None:
     print(f"{args.members} states of {', '.join(model.fields.names)} in {args.out}")
 
 
-def write_states(states: xr.Dataset, path: Path) -> None:
-    """Write a data set as Zarr or NetCDF by its suffix; the final name appears only when complete."""
+def check_target(path: Path) -> None:
+    """UserError unless ``path`` can be written, told before the work and not after it."""
     if path.suffix not in (".nc", ".zarr"):
         raise UserError(f"cannot tell the format of {path}: end it in .zarr or .nc")
     if not path.resolve().parent.is_dir():
         raise UserError(f"no folder {path.resolve().parent}: create it first")
+
+
+def write_states(states: xr.Dataset, path: Path) -> None:
+    """Write a data set as Zarr or NetCDF by its suffix; the final name appears only when complete."""
+    check_target(path)
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
-    if path.suffix == ".nc":
-        states.to_netcdf(temporary, engine="h5netcdf")
-    else:
-        states.to_zarr(temporary, mode="w", consolidated=False)
-        shutil.rmtree(path, ignore_errors=True)
-    os.replace(temporary, path)
+    try:
+        if path.suffix == ".nc":
+            states.to_netcdf(temporary, engine="h5netcdf")
+        else:
+            states.to_zarr(temporary, mode="w", consolidated=False)
+            shutil.rmtree(path, ignore_errors=True)
+        os.replace(temporary, path)
+    finally:  # after a success there is nothing left to remove
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.unlink(missing_ok=True)
 
 
 def _assignment(text: str) -> tuple[str, float]:

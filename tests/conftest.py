@@ -18,6 +18,10 @@ CF = {
     "ssh": ("tmask", "m", "sea_surface_height_above_geoid"),
 }
 
+SMALL_VAE = ["model.strides=[[2,2,2]]", "model.widths=[8]", "model.blocks=[1]", "model.channels=3", "train.samples=64"]
+SMALL_DIT = ["model.width=32", "model.depth=1", "model.heads=2", "train.samples=64"]
+SHORT = ["train.global_batch_size=8", "train.validate_every=32", "train.checkpoint_every=32", "train.device=cpu"]
+
 
 def small_mesh(shape=(5, 9, 7), periodic=True) -> xr.Dataset:
     """Closed to the north and south, a wall in the first column but for one open row, sloping floor, one island."""
@@ -115,3 +119,24 @@ def autoencoder(fields, grid, tensor) -> Autoencoder:
     model.normaliser.load_state_dict(Normaliser.fit(tensor.numpy(), fields.volumes(grid)).state_dict())
     model.fit_statistics(tensor)
     return model
+
+
+@pytest.fixture(scope="session")
+def road(tmp_path_factory, states) -> dict:
+    """Folders of a store, a trained autoencoder, its latents and a trained generator: read only."""
+    from ldm_ocean import artefacts, engine, open_states
+    from ldm_ocean.config import DiffusionConfig, VaeConfig, load
+    from ldm_ocean.data.latents import write_latents
+    from ldm_ocean.tasks.autoencoder import AutoencoderTask
+    from ldm_ocean.tasks.diffusion import DiffusionTask
+
+    folder = tmp_path_factory.mktemp("road")
+    paths = {k: folder / k for k in ("states.zarr", "vae", "latents.zarr", "diffusion")}
+    states.to_zarr(paths["states.zarr"], consolidated=False)
+    data = [f"data.states={paths['states.zarr']}", f"data.latents={paths['latents.zarr']}"]
+    vae = load(VaeConfig, "vae", [*data, *SMALL_VAE, *SHORT])
+    engine.fit(AutoencoderTask(vae), vae.train, paths["vae"])
+    write_latents(paths["latents.zarr"], artefacts.load_codec(paths["vae"]), open_states(paths["states.zarr"]))
+    diffusion = load(DiffusionConfig, "diffusion", [*data, f"codec={paths['vae']}", *SMALL_DIT, *SHORT])
+    engine.fit(DiffusionTask(diffusion), diffusion.train, paths["diffusion"])
+    return paths

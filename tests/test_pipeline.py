@@ -7,32 +7,16 @@ import pytest
 import torch
 import zarr
 
-from ldm_ocean import OceanLDM, artefacts, engine, open_states
+from ldm_ocean import OceanLDM, artefacts, engine
 from ldm_ocean.config import DiffusionConfig, VaeConfig, load
 from ldm_ocean.data.latents import open_latents, write_latents
 from ldm_ocean.errors import UserError
 from ldm_ocean.tasks.autoencoder import AutoencoderTask
 from ldm_ocean.tasks.diffusion import DiffusionTask
 
-SMALL_VAE = ["model.strides=[[2,2,2]]", "model.widths=[8]", "model.blocks=[1]", "model.channels=3", "train.samples=64"]
-SMALL_DIT = ["model.width=32", "model.depth=1", "model.heads=2", "train.samples=64"]
-SHORT = ["train.global_batch_size=8", "train.validate_every=32", "train.checkpoint_every=32", "train.device=cpu"]
+from .conftest import SHORT, SMALL_DIT, SMALL_VAE
+
 ASKED = {"wind": 0.2, "mixing": 4e-5}
-
-
-@pytest.fixture(scope="module")
-def road(tmp_path_factory, states):
-    """Folders of a store, a trained autoencoder, its latents and a trained generator."""
-    folder = tmp_path_factory.mktemp("road")
-    paths = {k: folder / k for k in ("states.zarr", "vae", "latents.zarr", "diffusion")}
-    states.to_zarr(paths["states.zarr"], consolidated=False)
-    data = [f"data.states={paths['states.zarr']}", f"data.latents={paths['latents.zarr']}"]
-    vae = load(VaeConfig, "vae", [*data, *SMALL_VAE, *SHORT])
-    engine.fit(AutoencoderTask(vae), vae.train, paths["vae"])
-    write_latents(paths["latents.zarr"], artefacts.load_codec(paths["vae"]), open_states(paths["states.zarr"]))
-    diffusion = load(DiffusionConfig, "diffusion", [*data, f"codec={paths['vae']}", *SMALL_DIT, *SHORT])
-    engine.fit(DiffusionTask(diffusion), diffusion.train, paths["diffusion"])
-    return paths
 
 
 @pytest.fixture(scope="module")

@@ -41,11 +41,21 @@ def write_latents(path: Path, codec: Codec, states: xr.Dataset, batch: int = 32)
     """Encode canonical ``states`` into a store at ``path`` (half precision), replacing it only when complete."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
+    try:
+        _fill(temporary, codec, states, batch)
+        shutil.rmtree(path, ignore_errors=True)
+        os.replace(temporary, path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return path
+
+
+def _fill(store: Path, codec: Codec, states: xr.Dataset, batch: int) -> None:
     samples = states.sizes["sample"]
     attrs: dict[str, Any] = {"codec": codec.digest, "grid": codec.grid.digest, "fields": codec.fields.records()}
     attrs |= {"parameters": list(states.attrs["parameters"]), "schema": 1}
     attrs |= {name: states[name].values.tolist() for name in NAMES}
-    group = zarr.create_group(temporary, attributes=attrs)
+    group = zarr.create_group(store, attributes=attrs)
     shape = (codec.n_tokens, codec.channels)
     shard = -(-samples // max(len(np.unique(states.setting.values)), 1))
     array = group.create_array(
@@ -65,9 +75,6 @@ def write_latents(path: Path, codec: Codec, states: xr.Dataset, batch: int = 32)
     group.create_array("parameters", data=parameters_of(states))
     for name in NUMBERS:
         group.create_array(name, data=states[name].values)
-    shutil.rmtree(path, ignore_errors=True)
-    os.replace(temporary, path)
-    return path
 
 
 def open_latents(path: Path, codec: Codec) -> Latents:

@@ -50,7 +50,10 @@ def _select(data, keep, what, path):
 
 
 def _open_packed(path: Path, splits) -> xr.Dataset:
-    manifest = json.loads((path / "manifest.json").read_text())
+    try:
+        manifest = json.loads((path / "manifest.json").read_text())
+    except ValueError as error:
+        raise UserError(f"{path / 'manifest.json'} is not whole ({error}): run `ldm-ocean simulate` again") from error
     records = [r for r in manifest["settings"] if (path / f"{r['name']}{SUFFIX}").exists()]
     known = sorted({r["split"] for r in records})
     for split in splits or []:
@@ -61,7 +64,11 @@ def _open_packed(path: Path, splits) -> xr.Dataset:
     for r in sorted(records, key=lambda r: r["name"]):
         if splits is not None and r["split"] not in splits:
             continue
-        part = read_packed(path / f"{r['name']}{SUFFIX}", mesh)
+        file = path / f"{r['name']}{SUFFIX}"
+        try:
+            part = read_packed(file, mesh)
+        except Exception as error:  # zip, Zarr and the codec each have their own
+            raise UserError(f"{file} cannot be read ({error}): copy it again, or delete it and simulate it") from error
         n = part.sizes["sample"]
         year = manifest["days_per_year"]
         labels = {"season": part.day.values % year / year}

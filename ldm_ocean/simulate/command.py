@@ -5,7 +5,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from ..errors import UserError
-from .design import RANGES, design
+from .design import DRAWN, RANGES, design
 
 EXAMPLES = """examples:
   ldm-ocean simulate data/dino-coarse        the published design, 46 settings, about 45 minutes on two cores
@@ -41,6 +41,10 @@ def run(args: argparse.Namespace) -> None:
             f"--years {args.years[0]} {args.years[1]} --workers {args.workers}: "
             "years must rise from at least 1, workers be at least 1"
         )
+    counts = {k: getattr(args, k) for k in ("train", "validation", "test", "edge")}
+    if min(counts.values()) < 0 or sum(counts.values()) > DRAWN:
+        asked = " ".join(f"--{k} {v}" for k, v in counts.items())
+        raise UserError(f"{asked}: none may be negative, together they are at most {DRAWN}")
     settings = design(args.train, args.validation, args.test, args.edge, args.seed)
     print(f"{len(settings)} settings over {', '.join(RANGES)}, at least {args.years[0]} years each, into {args.out}")
     from .run import simulate

@@ -15,6 +15,7 @@ RANGES = {"rn_ztau0": (0.1, 0.3), "rn_tstar_n": (2.0, 8.0), "rn_avt0": (1e-5, 1e
 LOGARITHMIC = {"rn_avt0"}
 SWEEP = (0.1, 0.3, 0.9)  # with the centre (0.5): four points along each axis
 EDGE_SETTINGS = 3
+DRAWN = 64  # points of the sequence, a power of two: the most settings beside centre and sweeps
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ def design(train: int = 24, validation: int = 4, test: int = 5, edge: int = EDGE
     """All settings in the order in which they can run."""
     points, labels = [np.full(len(RANGES), 0.5)], [("centre", "centre")]
     sobol = qmc.Sobol(len(RANGES), scramble=True, seed=seed)
-    drawn = 0.05 + 0.9 * sobol.random(64)  # the outermost 5 % belong to the edge settings
+    drawn = 0.05 + 0.9 * sobol.random(DRAWN)  # the outermost 5 % belong to the edge settings
     splits = ["train"] * train + ["validation"] * validation + ["test"] * test + ["edge"] * edge
     for i, split in enumerate(splits):
         unit, number = drawn[i].copy(), splits[:i].count(split)

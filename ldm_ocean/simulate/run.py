@@ -7,6 +7,7 @@ over all seasons. Its state is saved after each decade, so a killed run loses at
 import json
 import multiprocessing
 import os
+import threading
 import time
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from pathlib import Path
@@ -106,7 +107,7 @@ def run_setting(setting: Setting, out: Path, years: tuple[int, int]) -> str:
     progress = Progress(work / f"{setting.name}.npz", model, start)
     least, most = years
     while not (len(progress.deep) >= least and abs(drift(progress.deep)) < MAX_DRIFT) and len(progress.deep) < most:
-        for _ in range(10):
+        for _ in range(min(10, most - len(progress.deep))):
             year = len(progress.deep)
             if year in ON_THE_WAY and progress.labels[-1:] != [(year * basin.YEAR_DAYS, 0)]:
                 progress.keep(year * basin.YEAR_DAYS, equilibrium=False)
@@ -116,7 +117,7 @@ def run_setting(setting: Setting, out: Path, years: tuple[int, int]) -> str:
                 raise FloatingPointError(f"setting {setting.name} blew up in year {year}")
         progress.save()
     residual = drift(progress.deep)
-    for _ in range(SNAPSHOTS):
+    for _ in range(SNAPSHOTS - sum(int(equilibrium) for _, equilibrium in progress.labels)):
         progress.state, _ = model.advance(progress.state, setting.parameters, setting.seed, SNAPSHOT_GROUPS)
         progress.keep(int(progress.state["step"]) * basin.STEP_DAYS, equilibrium=True)
     progress.save()
@@ -132,6 +133,12 @@ def _model():
 
         _model.instance = Model()
     return _model.instance
+
+
+def _end_with_parent():
+    """A worker whose parent was killed would finish its setting beside the next campaign, then wait for ever."""
+    parent = multiprocessing.parent_process()
+    threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
 
 
 def _states(setting, progress, mesh, residual) -> xr.Dataset:
@@ -212,7 +219,7 @@ def simulate(out: Path, settings: list[Setting], years=(60, 150), workers: int =
     running: dict[Future[str], float] = {}
     bar = tqdm(total=len(settings), initial=len(done), unit="setting", disable=None)
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent) as pool:
         while waiting or running:
             for setting in [s for s in waiting if s.parent is None or s.parent in done][: workers - len(running)]:
                 longer = years if setting.parent else (years[1], 2 * years[1])  # from rest: no neighbour to lean on

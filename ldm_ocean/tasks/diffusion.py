@@ -10,8 +10,8 @@ from .. import artefacts
 from ..conditions import Condition, ParameterScaler, season_angle
 from ..config import DiffusionConfig, DiffusionModel
 from ..data.latents import open_latents
-from ..diffusion import training_sigma
-from ..errors import UserError
+from ..diffusion import CURVES, training_sigma
+from ..errors import UserError, nearest
 from ..guidance import ClassifierFree
 from ..sampling import generator, member_noise, noise_levels, sample
 
@@ -29,6 +29,12 @@ class DiffusionTask(nn.Module):
 
     def __init__(self, config: DiffusionConfig):
         super().__init__()
+        if config.model.curve not in CURVES:
+            raise UserError(f"unknown model.curve={config.model.curve}{nearest(config.model.curve, CURVES)}")
+        if config.model.heads < 1 or config.model.width % (2 * config.model.heads):
+            raise UserError(
+                f"model.heads={config.model.heads} does not divide model.width={config.model.width} into even parts"
+            )
         self.codec = artefacts.load_codec(Path(config.codec)).requires_grad_(False)
         self.latents = open_latents(Path(config.data.latents), self.codec)
         self.train_index = self._select(config.data.train)
