@@ -109,6 +109,7 @@ class OceanLDM:
         context: xr.Dataset | None = None,
         steps: int = STEPS,
         guidance: float = 1.0,
+        blur: float | None = None,
         strict: bool = False,
     ) -> torch.Tensor:
         """Latents (members, N, C); arguments as in ``sample``. Member m depends on (seed, m) only."""
@@ -126,8 +127,10 @@ class OceanLDM:
         if len(earlier) not in (1, members):
             raise UserError(f"context holds {len(earlier)} states for {members} members: give one, or one for each")
         ones = torch.ones(members, device=self.device)
+        asked = self.scaler(values[None].to(self.scaler.mean.device)).to(self.device)
+        apart = member_noise(tuple(asked.shape[1:]), seed, range(members), step_number=1).to(self.device)
         condition = Condition(
-            parameters=self.scaler(values[None].to(self.scaler.mean.device)).to(self.device).expand(members, -1),
+            parameters=asked + (self.about["blur"] if blur is None else blur) * apart,
             season=season_angle(season * ones),
             context=earlier.expand(members, -1, -1),
             has_parameters=ones,
@@ -142,7 +145,10 @@ class OceanLDM:
 
         Options: ``season`` share of the year (0), ``context`` an earlier state to start the thought from, ``steps``
         (18) network evaluations a member (twice that with ``guidance`` ≠ 1), ``strict`` refuse values outside the
-        training range. The same seed and member index give the same state whatever the number of members.
+        training range, ``blur`` of the parameters between members in standard deviations of the training set. A model
+        of few settings does not know how the ocean varies between them, and without blur its ensembles are too sure;
+        the model's own value was chosen on validation settings, 0 asks every member for the same. The same seed and
+        member index give the same state whatever the number of members.
         """
         states = self.decode(self.sample_latents(parameters, members, seed, **options)).rename(sample="member")
         given = {k: float(v) for k, v in parameters.items()}

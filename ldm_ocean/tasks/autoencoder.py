@@ -44,6 +44,7 @@ class AutoencoderTask(nn.Module):
                 f"{config.data.states} needs samples for training and for validation: see data.train, data.validation"
             )
         states = self.fields.stack(data, self.grid)
+        torch.manual_seed(config.train.seed)  # the initial weights
         self.model = Autoencoder(self.fields, self.grid, **{k: getattr(config.model, k) for k in SHAPE})
         volumes = self.fields.volumes(self.grid)
         self.model.normaliser.load_state_dict(Normaliser.fit(states[split], volumes).state_dict())

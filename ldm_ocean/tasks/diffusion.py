@@ -44,6 +44,7 @@ class DiffusionTask(nn.Module):
         self.scaler = ParameterScaler(self.latents.attrs["parameters"]).fit(self.latents.parameters[self.train_index])
         self.asked = self.scaler(torch.from_numpy(self.latents.parameters))
         self.season = season_angle(torch.from_numpy(self.latents.season)).float()
+        torch.manual_seed(config.train.seed)  # the initial weights
         self.model = artefacts.new_denoiser(self.codec, len(self.scaler.names), self.shape)
         i = self.train_index
         self.prior_fit = self.model.prior.fit(
@@ -134,6 +135,7 @@ class DiffusionTask(nn.Module):
 
     def publish(self, folder: Path) -> None:
         """Write the denoiser with its parameter scaling, and the codec it belongs to."""
-        about = {"shape": self.shape, "curve": self.options.curve, "codec": self.codec.digest, "prior": self.prior_fit}
+        about = {"shape": self.shape, "curve": self.options.curve, "blur": self.options.blur}
+        about |= {"codec": self.codec.digest, "prior": self.prior_fit}
         artefacts.save_generator(folder, self.model, self.scaler, about)
         artefacts.save_codec(folder, self.codec)
