@@ -39,8 +39,8 @@ def oracle(store, grid, fields, offset=0.0):
     wet = fields.masks(grid)
 
     def generate(parameters, season, members, seed):
-        own = np.isclose(store.wind.values, parameters["wind"]) & store.equilibrium.values
-        chosen = np.flatnonzero(own & np.isclose(store.season.values, season))[:1]
+        own = np.flatnonzero(np.isclose(store.wind.values, parameters["wind"]) & store.equilibrium.values)
+        chosen = own[[abs(store.season.values[own] - season).argmin()]]
         noise = 0.05 * torch.randn(members, *states.shape[1:], generator=torch.Generator().manual_seed(seed))
         return (states[chosen] + (noise + offset) * wet).float()
 
