@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from ldm_ocean import cli
+from ldm_ocean import cli, open_states
 from ldm_ocean.errors import exit_politely
 
 from .conftest import CF, SHORT, SMALL_DIT, SMALL_VAE, small_mesh, small_states
@@ -516,6 +516,16 @@ def diffusion_heads_that_do_not_divide_the_width(p):
 
 
 # --- the laws
+
+
+def test_a_store_without_an_order_of_its_variables_is_always_opened_in_the_same_one(road):
+    names = [k for k, v in open_states(road["states.zarr"]).data_vars.items() if "mask" in v.attrs]
+    assert names == sorted(CF)
+
+
+def test_a_store_keeps_the_order_that_it_names(tmp_path):
+    small_states().assign_attrs(variables=list(CF)).to_zarr(tmp_path / "s.zarr", consolidated=False)
+    assert list(open_states(tmp_path / "s.zarr").data_vars)[: len(CF)] == list(CF)
 
 
 def call(arguments: list, monkeypatch) -> int:

@@ -29,7 +29,9 @@ def open_states(path: str | Path, splits: list[str] | None = None, equilibrium: 
             data = xr.open_zarr(path, consolidated=False)
         except Exception as error:
             raise UserError(f"{path} is not a state store ({error}): write one with `ldm-ocean prepare`") from error
-        data = data[data.attrs.get("variables", list(data.data_vars))].merge(data)  # a folder keeps no order
+        # A folder keeps no order: without one, two processes could number the channels differently.
+        first = [k for k in data.attrs.get("variables", []) if k in data]
+        data = data[first + sorted(set(data.data_vars) - set(first))]
         if splits is not None:
             data = _select(data, np.isin(data.split.values, splits), f"splits {splits}", path)
     if equilibrium is not None:
