@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+import warnings
 
 from . import __version__
 from .errors import UserError, exit_politely
@@ -41,7 +42,14 @@ def _run(arguments: list[str]) -> None:
             module.add_arguments(sub)
             sub.set_defaults(run=module.run)
     args = parser.parse_args(arguments)
+    warnings.showwarning = _warn
     args.run(args)
+
+
+def _warn(message, category, *_):
+    """Our own warnings are one line for the user; those of libraries are not theirs to mend."""
+    if category is UserWarning:
+        print(f"warning: {message}", file=sys.stderr)
 
 
 def _module(name: str):
