@@ -37,7 +37,9 @@ def autoencoder(codec: Codec) -> Method:
 
 def eofs(codec: Codec, training: torch.Tensor) -> Method:
     """Truncation to as many EOFs of the training anomalies as there are latent values (at most their rank)."""
-    weight = physical_weight(codec).sqrt()[codec.masks]
+    volume = physical_weight(codec)
+    per_variable = (volume * training.double().square().mean(0)).sum((1, 2, 3), keepdim=True)
+    weight = (volume / per_variable).sqrt()[codec.masks]  # all variables count alike, as in the loss
     a = (training[:, codec.masks].double() * weight).numpy()
     v = np.linalg.svd(a, full_matrices=False)[2][: codec.n_tokens * codec.channels]
 
