@@ -40,10 +40,9 @@ def main() -> None:
             step()
             times[name].append(time.perf_counter() - start)
     medians = {k: statistics.median(v[1:]) for k, v in times.items()}
+    ratio = medians["on the fly"] / medians["cached"]
     print(", ".join(f"{k} {1e3 * v:.0f} ms a step" for k, v in medians.items()), end="; ")
-    print(
-        f"on the fly costs {medians['on the fly'] / medians['cached']:.2f} times the cache (reading states not counted)"
-    )
+    print(f"on the fly costs {ratio:.2f} times the cache (reading states not counted)")
 
 
 if __name__ == "__main__":
