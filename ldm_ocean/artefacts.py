@@ -6,7 +6,6 @@
 
 import json
 import os
-import shutil
 from pathlib import Path
 
 import torch
@@ -124,11 +123,3 @@ def _read(folder: Path, name: str) -> tuple[dict, dict]:
             f"{path} has schema {about.get('schema')}, this version reads {SCHEMA}: use the matching release"
         )
     return about, tensors
-
-
-def copy_artefact(source: Path, folder: Path, name: str) -> None:
-    """Copy a saved codec or generator into ``folder``."""
-    source = source if (source / f"{name}.json").exists() else source / "best"
-    folder.mkdir(parents=True, exist_ok=True)
-    for suffix in ("json", "safetensors"):
-        shutil.copy(source / f"{name}.{suffix}", folder / f"{name}.{suffix}")

@@ -15,7 +15,7 @@ from . import __version__
 from .config import CONFIGS
 from .data.states import open_states
 from .errors import UserError
-from .evaluate import load_config, score_model
+from .evaluate import load_config, score_model, write_scores
 from .metrics.scoring import verifying_states
 from .pipeline import OceanLDM
 from .report.inputs import Case, ReportInputs
@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> None:
     config = load_config(CONFIGS / "evaluate" / "dino.yaml")
     config.members = args.members
     metrics = score_model(model, states, config)
-    (args.out / "metrics.json").write_text(json.dumps(metrics, indent=1))
+    write_scores(args.out / "metrics.json", metrics)
     clock("scores")
     cases, samples = draw(model, states, config)
     write_states(samples, args.out / "samples.zarr")
@@ -86,32 +86,12 @@ class Clock:
 def train(out: Path, clock: Clock) -> Path:
     """Both stages by the very commands of the README; returns the folder of the trained model."""
     vae, latents, diffusion = out / "vae", out / "latents.zarr", out / "diffusion"
-    _command([sys.executable, "train_vae.py", "experiment=demo", f"run={vae.resolve()}"])
+    _command(["train_vae.py", "experiment=demo", f"run={vae.resolve()}"])
     clock("train_vae")
-    _command(
-        [
-            sys.executable,
-            "-m",
-            "ldm_ocean.cli",
-            "encode",
-            str(STATES),
-            "--codec",
-            str(vae.resolve()),
-            "--out",
-            str(latents.resolve()),
-        ]
-    )
+    encode = ["-m", "ldm_ocean.cli", "encode", str(STATES)]
+    _command([*encode, "--codec", str(vae.resolve()), "--out", str(latents.resolve())])
     clock("encode")
-    launch = [
-        sys.executable,
-        "-m",
-        "accelerate.commands.launch",
-        "--cpu",
-        "--num_processes",
-        "1",
-        "--num_machines",
-        "1",
-    ]
+    launch = ["-m", "accelerate.commands.launch", "--cpu", "--num_processes", "1", "--num_machines", "1"]
     launch += ["--mixed_precision", "no", "--dynamo_backend", "no", "train_diffusion.py", "experiment=demo"]
     places = {"run": diffusion, "codec": vae, "data.latents": latents}
     _command([*launch, *(f"{k}={v.resolve()}" for k, v in places.items())])
@@ -120,10 +100,11 @@ def train(out: Path, clock: Clock) -> Path:
 
 
 def _command(arguments: list[str]) -> None:
-    print("$", " ".join(arguments[1:]), flush=True)
-    done = subprocess.run(arguments, cwd=ROOT)
+    """Run this Python with ``arguments`` in the checkout; UserError when it fails."""
+    print("$ python", " ".join(arguments), flush=True)
+    done = subprocess.run([sys.executable, *arguments], cwd=ROOT)
     if done.returncode:
-        raise UserError(f"{' '.join(arguments[1:3])} ended with exit code {done.returncode}: see its message above")
+        raise UserError(f"{' '.join(arguments[:2])} ended with exit code {done.returncode}: see its message above")
 
 
 def draw(model: OceanLDM, states: xr.Dataset, config) -> tuple[list[Case], xr.Dataset]:

@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from .data.fields import Fields
 from .data.states import open_states, parameters_of
 from .errors import UserError, nearest
 from .grid import OceanGrid
+from .io.atomic import write_text
 from .metrics.baselines import Baselines, in_season
 from .metrics.context import score_context
 from .metrics.scoring import EvaluateConfig, Generate, evaluate, score_states
@@ -163,9 +163,12 @@ def run(args: argparse.Namespace):
     out = Path(args.out)
     if not out.resolve().parent.is_dir():
         raise UserError(f"no folder {out.resolve().parent} for the scores: create it first")
-    temporary = out.with_name(out.name + f".{os.getpid()}.tmp")
-    temporary.write_text(json.dumps(result, indent=1, allow_nan=False))
-    os.replace(temporary, out)
+    write_scores(out, result)
+
+
+def write_scores(path: Path, result: dict) -> None:
+    """``metrics.json``: whole or not at all, and without NaN, which is not JSON."""
+    write_text(path, json.dumps(result, indent=1, allow_nan=False))
 
 
 def score_table(result: dict) -> list[str]:

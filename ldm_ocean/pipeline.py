@@ -20,9 +20,7 @@ from .diffusion import Denoiser
 from .errors import UserError
 from .grid import OceanGrid
 from .guidance import ClassifierFree
-from .sampling import member_noise, noise_levels, sample
-
-STEPS = 18  # network evaluations a member, without guidance
+from .sampling import STEPS, member_noise, noise_levels, sample
 
 
 class OceanLDM:
@@ -153,5 +151,5 @@ class OceanLDM:
         states = self.decode(self.sample_latents(parameters, members, seed, **options)).rename(sample="member")
         given = {k: float(v) for k, v in parameters.items()}
         states = states.assign_coords({"member": np.arange(members), "season": options.get("season", 0.0), **given})
-        about = f"ldm_ocean {__version__}, codec {self.codec.digest[:12]}, seed {seed}"
+        about = f"ldm_ocean {__version__}, codec {self.about['codec'][:12]}, seed {seed}"
         return states.assign_attrs(Conventions="CF-1.10", source=about, parameters=list(given))

@@ -9,7 +9,8 @@ import xarray as xr
 
 from .data.states import open_states
 from .errors import UserError
-from .pipeline import STEPS, OceanLDM
+from .pipeline import OceanLDM
+from .sampling import STEPS
 
 EXAMPLES = """examples:
   ldm-ocean sample pretrained/dino-coarse rn_ztau0=0.22 rn_tstar_n=6 rn_avt0=3e-5 --members 16 --out samples.zarr

@@ -12,6 +12,9 @@ import xarray as xr
 from ..errors import UserError, nearest
 from ..grid import OceanGrid
 
+TEMPERATURE, SALINITY = "sea_water_potential_temperature", "sea_water_salinity"  # CF standard names
+EASTWARD, NORTHWARD = "sea_water_x_velocity", "sea_water_y_velocity"
+
 
 @dataclass(frozen=True)
 class Field:

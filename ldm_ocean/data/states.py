@@ -9,8 +9,6 @@ import xarray as xr
 from ..errors import UserError, nearest
 from ..io.packed import SUFFIX, read_packed
 
-EVALUATION_SPLITS = ("test", "edge", "sweep", "validation")
-
 
 def open_states(path: str | Path, splits: list[str] | None = None, equilibrium: bool | None = None) -> xr.Dataset:
     """Canonical states with their mesh, from a packed folder (``simulate``) or a Zarr store (``prepare``).

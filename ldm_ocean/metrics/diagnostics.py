@@ -8,17 +8,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..data.fields import Field, Fields
+from ..data.fields import EASTWARD, SALINITY, TEMPERATURE, Field, Fields
 from ..errors import UserError
 from ..grid import OceanGrid
 from ..physics.boxes import box, box_mean, mean_at_depth
 from ..physics.eos import EQUATIONS, equation_of_state
 from ..physics.stratification import unstable_volume
 from ..physics.transport import barotropic_streamfunction, corner_latitude, gyre_maximum, section_transport
-
-TEMPERATURE = "sea_water_potential_temperature"
-SALINITY = "sea_water_salinity"
-ZONAL = "sea_water_x_velocity"
 
 
 @dataclass
@@ -77,7 +73,7 @@ class Diagnostics:
         self._functions: dict[str, Callable] = {}
         self._boxes(regions.boxes)
         self._levels(regions.levels)
-        if self._channel(ZONAL) is not None:
+        if self._channel(EASTWARD) is not None:
             self._sections(regions.sections)
             self._gyres(regions.gyres)
         if equation_of_state in EQUATIONS and None not in (self._channel(TEMPERATURE), self._channel(SALINITY)):
@@ -123,7 +119,7 @@ class Diagnostics:
             self._add(name, _unit(self.fields[v]), mean)
 
     def _sections(self, sections: dict[str, Section]):
-        v, e2u, e3u = self._channel(ZONAL), self.grid["e2u"], self.grid["e3u"]
+        v, e2u, e3u = self._channel(EASTWARD), self.grid["e2u"], self.grid["e3u"]
         for name, region in sections.items():
             inside = self._rows(region.latitude)
             away = np.abs((self.grid["nav_lon"] - region.longitude + 180) % 360 - 180)
@@ -134,7 +130,7 @@ class Diagnostics:
             self._add(name, "Sv", flow)
 
     def _gyres(self, gyres: dict[str, Gyre]):
-        v, e2u, e3u = self._channel(ZONAL), self.grid["e2u"], self.grid["e3u"]
+        v, e2u, e3u = self._channel(EASTWARD), self.grid["e2u"], self.grid["e3u"]
         latitude = corner_latitude(self.grid["nav_lat"])
 
         def psi(x):

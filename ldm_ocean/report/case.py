@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
+from ..data.fields import EASTWARD, NORTHWARD, SALINITY, TEMPERATURE
 from ..grid import OceanGrid
 from . import curves, figures, views
 from .inputs import Case, ReportInputs
@@ -53,7 +54,7 @@ class States:
     @property
     def currents(self) -> list[str]:
         """Eastward and northward velocity, as far as the states have them."""
-        names = (views.by_standard_name(self.first, n) for n in (views.EASTWARD, views.NORTHWARD))
+        names = (views.by_standard_name(self.first, n) for n in (EASTWARD, NORTHWARD))
         return [name for name in names if name]
 
     def speed(self, state: xr.Dataset) -> np.ndarray:
@@ -121,7 +122,7 @@ def _metres(panels: ReportInputs, level: int) -> str:
 
 def _sections(states: States) -> str:
     grid = states.grid
-    names = [views.by_standard_name(states.first, n) for n in (views.TEMPERATURE, views.SALINITY)]
+    names = [views.by_standard_name(states.first, n) for n in (TEMPERATURE, SALINITY)]
     rows = [_section_row(states, name) for name in names if name]
     if states.moves:
         seen = states.seen(lambda s: views.zonal_mean(states.speed(s), grid["e1t"]))
@@ -160,7 +161,7 @@ def _profiles(states: States, panels: ReportInputs) -> str:
 
 
 def _streamfunction(states: States) -> str:
-    name = views.by_standard_name(states.first, views.EASTWARD)
+    name = views.by_standard_name(states.first, EASTWARD)
     if not name:
         return ""
     seen = states.seen(lambda s: views.streamfunction(states.field(s, name), states.grid))

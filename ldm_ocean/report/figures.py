@@ -19,6 +19,7 @@ from matplotlib.colors import AsinhNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from ..data.fields import EASTWARD, NORTHWARD, SALINITY, TEMPERATURE
 from ..grid import OceanGrid
 from ..physics.transport import corner_latitude
 from . import views
@@ -29,10 +30,10 @@ ANOMALY, STREAMFUNCTION = "anomaly", "ocean_barotropic_streamfunction"
 # CF standard name (or one of the two above) → colours, and whether they are centred on zero
 COLOURS = {
     ANOMALY: (cmocean.cm.balance, True),
-    views.TEMPERATURE: (cmocean.cm.thermal, False),
-    views.SALINITY: (cmocean.cm.haline, False),
-    views.EASTWARD: (cmocean.cm.balance, True),
-    views.NORTHWARD: (cmocean.cm.balance, True),
+    TEMPERATURE: (cmocean.cm.thermal, False),
+    SALINITY: (cmocean.cm.haline, False),
+    EASTWARD: (cmocean.cm.balance, True),
+    NORTHWARD: (cmocean.cm.balance, True),
     "sea_surface_height_above_geoid": (cmocean.cm.balance, True),
     "sea_water_speed": (cmocean.cm.speed, False),
     STREAMFUNCTION: (cmocean.cm.curl, True),

@@ -1,9 +1,9 @@
 """``write_report``: everything a reader needs to judge a model, in one HTML file that needs nothing else."""
 
-import os
 from html import escape
 from pathlib import Path
 
+from ..io.atomic import write_text
 from . import curves, tables, views
 from .case import case_section, figure
 from .figures import unit_label
@@ -41,9 +41,7 @@ def write_report(path: Path, panels: ReportInputs) -> Path:
     )
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(page, encoding="utf-8")
-    os.replace(temporary, path)
+    write_text(path, page)
     return path
 
 

@@ -14,9 +14,6 @@ from ..errors import UserError
 from ..grid import OceanGrid
 from ..physics.transport import barotropic_streamfunction
 
-EASTWARD, NORTHWARD = "sea_water_x_velocity", "sea_water_y_velocity"
-TEMPERATURE, SALINITY = "sea_water_potential_temperature", "sea_water_salinity"
-
 
 def variables(state: xr.Dataset) -> list[str]:
     """The state variables: those that name the mask of their C-grid point."""

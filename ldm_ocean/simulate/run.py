@@ -8,7 +8,6 @@ import json
 import multiprocessing
 import os
 import threading
-import time
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,10 @@ import xarray as xr
 from tqdm import tqdm
 
 from .. import __version__
+from ..grid import OceanGrid
+from ..io.atomic import write_text
 from ..io.packed import SUFFIX, read_packed, write_packed
+from ..physics.boxes import box, box_mean
 from ..physics.eos import vallis
 from ..physics.stratification import unstable_volume
 from . import basin
@@ -28,7 +30,7 @@ YEAR_GROUPS = 60  # groups of three two-day steps in a 360-day year
 SNAPSHOTS, SNAPSHOT_GROUPS = 24, 17  # every 102 days: all seasons within seven years
 ON_THE_WAY = (0, 1, 3, 10, 30)  # years after branching whose states are kept as unfinished spin-ups
 MAX_DRIFT = 0.02  # °C a decade, deep-water box
-DEEP_BOX_DEPTH, DEEP_BOX_LATITUDE = (500.0, 3000.0), 30.0  # m, degrees either side of the equator
+DEEP_BOX_DEPTH, DEEP_BOX_LATITUDES = (500.0, 3000.0), (-30.0, 30.0)  # m, degrees north
 FIELDS = {
     "toce": {
         "mask": "tmask",
@@ -50,11 +52,9 @@ FIELDS = {
 
 def deep_box_mean(temperature, mesh: xr.Dataset) -> float:
     """Volume mean of (depth, y, x) temperature over the deep-water box [°C]."""
-    volume = (mesh.e1t * mesh.e2t * mesh.e3t * mesh.tmask).transpose("depth", "y", "x").values
-    low, high = DEEP_BOX_DEPTH
-    depth = mesh.gdept.values[:, None, None]
-    box = volume * ((depth > low) & (depth < high)) * (np.abs(mesh.nav_lat.values) < DEEP_BOX_LATITUDE)
-    return float((box * np.where(box > 0, temperature, 0)).sum() / box.sum())
+    grid = OceanGrid.from_dataset(mesh)
+    inside = box(grid["gdept"], grid["nav_lat"], DEEP_BOX_DEPTH, DEEP_BOX_LATITUDES)
+    return float(box_mean(np.where(grid["tmask"], temperature, 0.0), grid.volume(), inside))
 
 
 def drift(deep: list[float], years: int = 20) -> float:
@@ -159,10 +159,10 @@ def _states(setting, progress, mesh, residual) -> xr.Dataset:
 
 
 def _unstable(states, mesh) -> float:
-    volume = (mesh.e1t * mesh.e2t * mesh.e3t * mesh.tmask).transpose("depth", "y", "x").values
+    grid = OceanGrid.from_dataset(mesh)
     t, s = (np.nan_to_num(states[k].values.astype("float64")) for k in ("toce", "soce"))
-    depth = mesh.gdept.values[:, None, None]
-    return float(unstable_volume(t, s, depth, volume, vallis)[states.equilibrium.values].mean())
+    depth = grid["gdept"][:, None, None]
+    return float(unstable_volume(t, s, depth, grid.volume(), vallis)[states.equilibrium.values].mean())
 
 
 def write_manifest(out: Path, settings: list[Setting], mesh: xr.Dataset) -> dict:
@@ -196,17 +196,14 @@ def write_manifest(out: Path, settings: list[Setting], mesh: xr.Dataset) -> dict
         "finished": sum("bytes" in r for r in records),
         "settings": records,
     }
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(manifest, indent=1))
-    os.replace(temporary, path)
+    write_text(path, json.dumps(manifest, indent=1))
     return manifest
 
 
-def simulate(out: Path, settings: list[Setting], years=(60, 150), workers: int = 2, notify=None) -> dict:
+def simulate(out: Path, settings: list[Setting], years=(60, 150), workers: int = 2) -> dict:
     """Run what is not yet there of ``settings`` into ``out``; returns the manifest.
 
-    Processes are spawned, each with one thread; a setting starts as soon as its parent has finished. ``notify`` is
-    called with each finished name.
+    Processes are spawned, each with one thread; a setting starts as soon as its parent has finished.
     """
     (out / "work").mkdir(parents=True, exist_ok=True)
     os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
@@ -216,23 +213,20 @@ def simulate(out: Path, settings: list[Setting], years=(60, 150), workers: int =
     mesh = xr.load_dataset(mesh_path)
     done = {s.name for s in settings if (out / f"{s.name}{SUFFIX}").exists()}
     waiting = [s for s in settings if s.name not in done]
-    running: dict[Future[str], float] = {}
+    running: set[Future[str]] = set()
     bar = tqdm(total=len(settings), initial=len(done), unit="setting", disable=None)
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent) as pool:
         while waiting or running:
             for setting in [s for s in waiting if s.parent is None or s.parent in done][: workers - len(running)]:
                 longer = years if setting.parent else (years[1], 2 * years[1])  # from rest: no neighbour to lean on
-                running[pool.submit(run_setting, setting, out, longer)] = time.time()
+                running.add(pool.submit(run_setting, setting, out, longer))
                 waiting.remove(setting)
-            finished, _ = wait(running, return_when=FIRST_COMPLETED)
+            finished, running = wait(running, return_when=FIRST_COMPLETED)
             for future in finished:
-                del running[future]
                 done.add(future.result())
                 bar.update()
                 write_manifest(out, settings, mesh)
-                if notify:
-                    notify(future.result())
     bar.close()
     return write_manifest(out, settings, mesh)
 

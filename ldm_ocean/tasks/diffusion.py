@@ -13,7 +13,7 @@ from ..data.latents import open_latents
 from ..diffusion import CURVES, training_sigma
 from ..errors import UserError, nearest
 from ..guidance import ClassifierFree
-from ..sampling import generator, member_noise, noise_levels, sample
+from ..sampling import STEPS, generator, member_noise, noise_levels, sample
 
 VALIDATION_NOISE = 4  # draws of noise for each validation state
 
@@ -124,7 +124,7 @@ class DiffusionTask(nn.Module):
         device = self.device_marker.device
         row = self._collate([self._row(int(self.held_out[0]), generator(self.seed, 4))])
         condition = Condition(**{k: row[k] for k in Condition.__dataclass_fields__})
-        levels = noise_levels(18, self.options.curve).to(device)
+        levels = noise_levels(STEPS, self.options.curve).to(device)
         start = levels[0] * member_noise(tuple(row["z"].shape[1:]), self.seed, range(1)).to(device)
         drawn = sample(ClassifierFree(self.model, condition), start, levels)
         fields, grid = self.codec.fields, self.codec.grid
