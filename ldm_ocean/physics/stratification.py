@@ -1,6 +1,17 @@
-"""Static stability of water columns; arrays are (..., depth, y, x), depth positive down."""
+"""Static stability of water columns; arrays are (..., depth, y, x), depth positive down.
+
+    Brunt–Väisälä frequency    N² = g (α ΔT − β ΔS) / e3w,     Δ = upper − lower,  e3w the distance of the two T points
+
+α and β belong to both waters' mean at the depth midway. Land values of the fields must be finite. A pair of cells is
+wet if both are; its volume is that of its upper cell. numpy arrays and torch tensors alike.
+"""
 
 from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from .eos import G
 
 
 def density_steps(temperature, salinity, depth, density: Callable):
@@ -17,8 +28,33 @@ def density_steps(temperature, salinity, depth, density: Callable):
 def unstable_volume(temperature, salinity, depth, volume, density: Callable):
     """100 · ΣV[ρ_{k+1} < ρ_k] / ΣV over wet pairs [%], locally referenced; the pair's V is its upper cell's.
 
-    ``volume`` [m³] is (depth, y, x), 0 on land; land values of the fields must be finite.
+    ``volume`` [m³] is (depth, y, x), 0 on land.
     """
     steps = density_steps(temperature, salinity, depth, density)
     pair = volume[:-1] * (volume[1:] > 0)
     return 100 * (pair * (steps < 0)).sum((-3, -2, -1)) / pair.sum()
+
+
+def buoyancy_frequency(temperature, salinity, depth, expansion: Callable):
+    """N² [s⁻²] between each level and the next, shape (..., depth − 1, y, x); negative where unstable.
+
+    ``expansion`` gives α [1/K] and β [kg/g] of temperature, salinity and ``depth`` [m] (see ``eos.expansion``).
+    """
+    middle = [(x[..., :-1, :, :] + x[..., 1:, :, :]) / 2 for x in (temperature, salinity, depth)]
+    alpha, beta = expansion(*middle)
+    warmer, saltier = (x[..., :-1, :, :] - x[..., 1:, :, :] for x in (temperature, salinity))
+    return G * (alpha * warmer - beta * saltier) / (depth[1:] - depth[:-1])
+
+
+def strongly_unstable_volume(frequency, volume, limit: float = -1e-8):
+    """100 · ΣV[N² < limit] / ΣV over wet pairs [%], shape (...); ``volume`` [m³] is (depth, y, x), 0 on land."""
+    pair = volume[:-1] * (volume[1:] > 0)
+    return 100 * (pair * (frequency < limit)).sum((-3, -2, -1)) / pair.sum()
+
+
+def least_stable(frequency, volume):
+    """Smallest N² [s⁻²] of any wet pair, shape (...)."""
+    wet = (volume[:-1] > 0) & (volume[1:] > 0)
+    if isinstance(frequency, torch.Tensor):
+        return torch.where(wet, frequency, torch.inf).amin((-3, -2, -1))
+    return np.where(wet, frequency, np.inf).min((-3, -2, -1))
