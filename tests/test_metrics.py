@@ -110,6 +110,79 @@ def test_the_energy_score_equals_scoringrules_on_the_weighted_vector(weights):
     assert kernels.energy_score(x, y, weights) == pytest.approx(float(expected))
 
 
+@settings(max_examples=20, deadline=None)
+@given(st.integers(2, 9), st.integers(0, 1000))
+def test_the_energy_score_of_any_number_of_members_equals_scoringrules_by_level(members, seed):
+    x, y = draw(members, *SHAPE, seed=seed), draw(*SHAPE, seed=seed + 1)
+    w = np.random.default_rng(seed).uniform(0.1, 2, SHAPE)
+    root = np.sqrt(w / w.sum((1, 2), keepdims=True))
+    expected = [
+        scoringrules.es_ensemble((y * root)[k].ravel(), (x * root)[:, k].reshape(members, -1), estimator="fair")
+        for k in range(SHAPE[0])
+    ]
+    for a, b, c in both(x, y, w):
+        np.testing.assert_allclose(np.asarray(kernels.energy_score(a, b, c, kernels.LEVEL)), expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize(("members", "p"), [(3, 0.5), (9, 0.8), (9, 0.5), (16, 0.8)])
+def test_the_central_interval_of_a_reliable_ensemble_holds_the_truth_as_often_as_it_says(members, p):
+    x, y = (np.random.default_rng(s).uniform(size=(*m, 20, 100, 100)) for s, m in ((0, (members,)), (1, ())))
+    for a, b, w in both(x, y, np.ones((20, 100, 100))):
+        assert float(kernels.coverage(a, b, w, p)) == pytest.approx(p, abs=0.005)
+        assert float(kernels.coverage(0.5 + (a - 0.5) / 2, b, w, p)) < p - 0.1  # too narrow
+
+
+def test_coverage_counts_weight_and_an_interval_beyond_the_members_is_refused():
+    x = np.array([-1.0, 0.0, 1.0])[:, None, None, None] * np.ones((1, 1, 2))
+    y, w = np.array([[[0.9, 1.1]]]), np.array([[[3.0, 1.0]]])
+    assert float(kernels.coverage(x, y, w, 0.5)) == 0.75
+    for p in (0.51, -0.1):
+        with pytest.raises(ValueError, match="3 members bound an interval"):
+            kernels.coverage(x, y, w, p)
+
+
+def test_half_the_anomaly_is_a_quarter_of_the_diversity_and_copies_have_none(weights):
+    x = draw(20, *SHAPE) + 300
+    for a, w in both(x, weights):
+        assert float(kernels.diversity(a[:1] + (a - a[:1]) / 2, a, w)) == pytest.approx(0.25)
+        assert float(kernels.diversity(a[:1] + 0 * a, a, w)) == pytest.approx(0, abs=1e-20)
+        louder = a + 9 * (w == 0) * a
+        assert float(kernels.diversity(louder, a, w)) == pytest.approx(1)
+
+
+def test_the_normalised_norm_is_the_same_whatever_the_units_and_counts_variables_alike(weights):
+    volumes = np.stack([weights, 2 * weights, weights])
+    x = draw(40, 3, *SHAPE) + 5
+    x[:, 2] = 7.0  # never varies: counts in its own unit
+    units = np.array([1.0, 1000.0, 1.0])[:, None, None, None]
+    for a, v, u in both(x, volumes, units):
+        w = kernels.normalising_weights(a, v)
+        np.testing.assert_allclose(np.asarray(kernels.normalising_weights(a * u, v) * u**2), np.asarray(w))
+        variance = ((a - a.mean(0)) ** 2).sum(0) / 39
+        np.testing.assert_allclose(np.asarray((w * variance).sum((1, 2, 3))), [1 / 3, 1 / 3, 0])
+        assert float(w[2].sum()) == pytest.approx(1 / 3)
+
+
+def test_the_nearest_training_state_is_found_and_a_copy_is_at_distance_zero(weights):
+    training, states = draw(9, *SHAPE) + 1e3, draw(4, *SHAPE, seed=1) + 1e3
+    w = weights / weights.sum()
+    expected = [min(np.sqrt((w * (x - t) ** 2).sum()) for t in training) for x in states]
+    for x, t, v in both(states, training, w):
+        np.testing.assert_allclose(np.asarray(kernels.nearest_distance(x, t, v)), expected)
+        copies = t + 1e6 * (v == 0)  # land is not looked at
+        np.testing.assert_allclose(np.asarray(kernels.nearest_distance(copies, t, v)), 0, atol=1e-6)
+
+
+def test_copies_are_memorised_and_fresh_draws_of_the_same_law_are_not(weights):
+    training, held_out, fresh = (draw(n, *SHAPE, seed=n) for n in (30, 300, 301))
+    w = weights / weights.sum()
+    d, copied, drawn = (
+        kernels.nearest_distance(x, training, w) for x in (held_out, training + 0.1 * held_out[:30], fresh)
+    )
+    assert kernels.memorisation(copied, d) < 0.15
+    assert kernels.memorisation(drawn, d) == pytest.approx(1, abs=0.02)
+
+
 @pytest.mark.parametrize("members", [2, 5, 20])
 def test_a_reliable_ensemble_has_a_spread_skill_ratio_of_one_whatever_its_size(members):
     x, y = draw(members, 20, 50, 50), draw(20, 50, 50, seed=1)

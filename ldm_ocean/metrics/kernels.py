@@ -7,8 +7,12 @@ one for all samples. A level without wet cells scores NaN. Ensembles have their 
     fair CRPS       CRPS = ⟨|x_m − y|⟩ − Σ_{m≠n} |x_m − x_n| / (2M(M−1))                     (Ferro 2014)
     energy score    the same with the weighted root-mean-square norm of whole fields           (Gneiting & Raftery 2007)
     spread/skill    √((M+1)/(M−1)) σ_M / RMSE(ensemble mean),  σ_M² the biased variance        (Fortin et al. 2014)
+    coverage        P(x_(r) ≤ y ≤ x_(M+1−r)),  r = (1 − p)(M + 1)/2                             (Weibull 1939, ranks)
+    diversity       Σ w Var[generated] / Σ w Var[data]
+    memorisation    ⟨min_n ‖x − t_n‖⟩ / ⟨min_n ‖y − t_n‖⟩,  t_n training states, y held-out truth
 
-Fair scores do not depend on the number of members in expectation; a reliable ensemble has a ratio of one.
+Fair scores do not depend on the number of members in expectation; a reliable ensemble has a spread/skill ratio of one
+and a coverage of p. Diversity and memorisation are one where generated states are like those of the data.
 """
 
 import numpy as np
@@ -54,7 +58,7 @@ def fair_crps(ensemble, truth):
     """
     count = _members(ensemble)
     error = ensemble - truth  # sorting errors instead of values keeps the digits of a small spread on a large mean
-    ordered = error.sort(0).values if isinstance(error, torch.Tensor) else np.sort(error, 0)
+    ordered = _sort(error)
     pairs = sum((2 * m - count + 1) * ordered[m] for m in range(count))
     return abs(error).mean(0) - pairs / (count * (count - 1))
 
@@ -88,6 +92,68 @@ def rank_histogram(ensemble, truth, weights):
     counts = [(weights * (below == m)).sum() for m in range(_members(ensemble) + 1)]
     stack = torch.stack if isinstance(truth, torch.Tensor) else np.stack
     return stack(counts) / weights.sum()
+
+
+def coverage(ensemble, truth, weights, p, axes=FIELD):
+    """Share of the weight where the central interval that should hold the truth with probability ``p`` does so.
+
+    ValueError where p > (M − 1)/(M + 1): the interval would reach beyond the members.
+    """
+    count = _members(ensemble)
+    rank = round((1 - p) * (count + 1) / 2 - 1, 9)  # counted from 0; between two ranks the bound is interpolated
+    if not 0 <= rank <= (count - 1) / 2:
+        raise ValueError(f"p={p:g}: {count} members bound an interval of 0 to {(count - 1) / (count + 1):.2f}")
+    first, share = int(rank), rank - int(rank)
+    ordered = _sort(ensemble)
+    second = min(first + 1, count - 1)
+    low = (1 - share) * ordered[first] + share * ordered[second]
+    high = (1 - share) * ordered[-1 - first] + share * ordered[-1 - second]
+    return weighted_mean(((low <= truth) & (truth <= high)) + 0.0 * truth, weights, axes)
+
+
+def normalising_weights(states, weights):
+    """w with √(Σ w d²) the RMS of d/s over all variables alike, in 1/unit²; ``weights`` (V, D, Y, X).
+
+    s² is the weighted mean variance of a variable over ``states`` (N, V, D, Y, X), or one where it never varies.
+    """
+    variance = weighted_mean(_variance(states), weights, FIELD)
+    scale = _where(variance > 0, variance, 1.0) * weights.sum(FIELD) * len(weights)
+    return weights / scale[:, None, None, None]
+
+
+def diversity(generated, data, weights, axes=FIELD):
+    """Σ w Var[generated] / Σ w Var[data], dimensionless; states first, (M, ...) and (N, ...), variances unbiased."""
+    return ratio((weights * _variance(generated)).sum(axes), (weights * _variance(data)).sum(axes))
+
+
+def nearest_distance(states, training, weights):
+    """min_n √(Σ w (x − t_n)²) of states (M, ...) to training states (N, ...), (M,); ``weights`` (...), in double
+    precision, as from ``normalising_weights``.
+
+    ‖x − t‖² = ‖x‖² + ‖t‖² − 2 x·t about the training mean: one product of matrices.
+    """
+    wet = weights > 0
+    middle, root = training[:, wet].mean(0), weights[wet] ** 0.5
+    x, t = ((a[:, wet] - middle) * root for a in (states, training))
+    square = (x * x).sum(1)[:, None] + (t * t).sum(1) - 2 * x @ t.T
+    nearest = square.min(1).values if isinstance(square, torch.Tensor) else square.min(1)
+    return _where(nearest > 0, nearest, 0.0) ** 0.5
+
+
+def memorisation(generated, held_out):
+    """Mean distance of generated states to their nearest training states over that of held-out truth, (M,) and (N,).
+
+    Well below one: the generator repeats training states.
+    """
+    return generated.mean() / held_out.mean()
+
+
+def _variance(x):
+    return ((x - x.mean(0)) ** 2).sum(0) / (len(x) - 1)
+
+
+def _sort(x):
+    return x.sort(0).values if isinstance(x, torch.Tensor) else np.sort(x, 0)
 
 
 def _members(ensemble) -> int:
