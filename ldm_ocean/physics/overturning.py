@@ -4,9 +4,9 @@
     by density    ψ(y, σ) = −∫∫_{σ' ≥ σ} v dx dz'                             [Sv]
     heat          H(y)    = ρ0 c_p ∫∫ v T^v dx dz,  T^v mean of two T points      [PW]
 
-ψ is 0 at the bottom; a cell that flows north above and south below is positive. ``v`` [m/s] is (..., depth, y, x) on the
-northern faces, 0 on land; ``e1v`` [m] is (y, x), ``e3v`` [m] (depth, y, x) or, where the surface moves, of the same shape
-as ``v``. numpy arrays and torch tensors alike.
+ψ is 0 at the bottom; a cell that flows north above and south below is positive. ``v`` [m/s] is (..., depth, y, x) on
+the northern faces, 0 on land; ``e1v`` [m] is (y, x), ``e3v`` [m] (depth, y, x) or, where the surface moves, of the same
+shape as ``v``. numpy arrays and torch tensors alike.
 """
 
 import numpy as np
