@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from ldm_ocean.errors import UserError
-from ldm_ocean.metrics import Baselines, Climatology, EofRegression, NearestSetting
-from ldm_ocean.metrics.baselines import ParameterScale, in_season
+from ldm_ocean.metrics import BASELINES, Baselines, Climatology, EofGaussianProcess, EofRegression, NearestSetting
+from ldm_ocean.metrics.baselines import in_season
+from ldm_ocean.metrics.scale import ParameterScale
 
 V, D, Y, X = 2, 3, 4, 5
 SETTINGS, EACH = 12, 8
@@ -75,20 +76,42 @@ def test_regression_recovers_an_ocean_linear_in_its_parameters_and_season(traini
         np.testing.assert_allclose(drawn, np.broadcast_to(law(p, q, t), drawn.shape), atol=1e-3)
 
 
-def test_the_spread_of_the_regression_is_its_error_on_settings_it_has_not_seen(training, volumes):
+def test_the_gaussian_process_recovers_what_is_linear_and_follows_what_bends_where_regression_cannot(volumes):
+    rng = np.random.default_rng(0)
+    patterns = rng.standard_normal((3, V, D, Y, X)) * (volumes.numpy() > 0)
+
+    def law(p, q, t):
+        return np.tensordot([np.sin(2 * p) * np.exp(q / 3), p - q, np.cos(2 * np.pi * (t + 0.1))], patterns, 1)
+
+    places = rng.uniform(-1, 1, (40, 2))
+    rows = [(k, *places[k], i / EACH) for k in range(40) for i in range(EACH)]
+    states = torch.from_numpy(np.stack([law(*r[1:]) for r in rows])).float()
+    number, p, q, season = np.array(rows).T
+    asked = [(0.3, -0.4, 0.15), (-0.6, 0.5, 0.7), (0.1, 0.7, 0.9)]
+    errors = {}
+    for kind in (EofRegression, EofGaussianProcess):
+        fitted = kind(volumes, explained=0.9999).fit(states, np.stack([p, q], 1), season, number)
+        means = [fitted.sample(np.array([p, q]), t, len(rows), seed=0).numpy().mean(0) for p, q, t in asked]
+        errors[kind] = np.sqrt(np.mean([(m - law(*a)) ** 2 for m, a in zip(means, asked, strict=True)]))
+    assert errors[EofGaussianProcess] < 0.01 < 0.1 < errors[EofRegression]
+
+
+@pytest.mark.parametrize("kind", [EofRegression, EofGaussianProcess])
+def test_the_spread_of_a_regression_is_its_error_on_settings_it_has_not_seen(training, volumes, kind):
     (states, *labels), _ = training
     rng = np.random.default_rng(1)
     pattern = torch.from_numpy(rng.standard_normal((V, D, Y, X))) * (volumes > 0)
     own = np.repeat(rng.standard_normal(SETTINGS), EACH)  # what each setting has of its own, and no parameter explains
     noisy = (states + torch.from_numpy(own)[:, None, None, None, None] * pattern).float()
-    drawn = EofRegression(volumes, explained=0.9999).fit(noisy, *labels).sample(np.array([0.2, 3e-5]), 0.0, 90, seed=0)
+    drawn = kind(volumes, explained=0.9999).fit(noisy, *labels).sample(np.array([0.2, 3e-5]), 0.0, 90, seed=0)
     spread = (drawn.var(0) * volumes).sum() / (pattern**2 * volumes).sum()
     assert 1 < float(spread) < 2.5  # in-sample residuals would give less than the true variance of one
 
 
 def test_land_stays_zero_and_the_seed_decides(training, volumes):
     arguments, _ = training
-    for baseline in (Climatology(), NearestSetting(), EofRegression(volumes)):
+    for new in BASELINES.values():
+        baseline = new(volumes)
         baseline.fit(*arguments)
         a, b, *others = (baseline.sample(np.array([0.2, 3e-5]), 0.3, 5, seed) for seed in (0, 0, 1, 2, 3))
         assert torch.equal(a, b) and not all(torch.equal(a, other) for other in others)
@@ -98,7 +121,7 @@ def test_land_stays_zero_and_the_seed_decides(training, volumes):
 def test_baselines_are_fitted_from_a_canonical_store_and_an_unknown_one_is_named(states, grid, fields):
     train = states.isel(sample=np.flatnonzero(states.split.values == "train"))
     fitted = Baselines.fit(train, grid, fields)
-    assert set(fitted.methods) == {"climatology", "nearest_setting", "eof_regression"}
+    assert set(fitted.methods) == {"climatology", "nearest_setting", "eof_regression", "eof_gp"}
     assert fitted.mean.shape == (len(fields), *grid.shape)
     with pytest.raises(UserError, match=r"climatolgy.*climatology"):
         Baselines.fit(train, grid, fields, ["climatolgy"])

@@ -1,8 +1,9 @@
 """Scores: pure kernels, their accumulators, baselines to beat, and diagnostics of one state."""
 
 from .accumulators import EnsembleScore, StateError
-from .baselines import BASELINES, Baselines, Climatology, EofRegression, NearestSetting
+from .baselines import BASELINES, Baselines, Climatology, NearestSetting
 from .diagnostics import Diagnostics, Regions
+from .eof import EofGaussianProcess, EofRegression
 
 __all__ = [
     "BASELINES",
@@ -10,6 +11,7 @@ __all__ = [
     "Climatology",
     "Diagnostics",
     "EnsembleScore",
+    "EofGaussianProcess",
     "EofRegression",
     "NearestSetting",
     "Regions",
