@@ -16,10 +16,11 @@ from . import __version__
 from .codec import Codec, IdentityCodec
 from .conditions import ParameterScaler
 from .data.fields import Fields
-from .diffusion import ConditionalMean, Denoiser
+from .diffusion import Denoiser
 from .dit import DiT
 from .errors import UserError
 from .grid import OceanGrid
+from .prior import Prior
 from .vae import Autoencoder
 
 SCHEMA = 1
@@ -47,7 +48,9 @@ def load_codec(folder: Path) -> Codec:
 
 
 def save_generator(folder: Path, denoiser: Denoiser, scaler: ParameterScaler, about: dict) -> None:
-    """Write denoiser and parameter scaler; ``about`` holds ``shape`` (width, depth, heads), ``curve``, ``codec``."""
+    """Write denoiser and parameter scaler; ``about`` holds ``shape`` (width, depth, heads), ``curve``, ``codec``,
+    ``settings`` (how many the prior knows).
+    """
     tensors = {f"denoiser.{k}": v for k, v in denoiser.state_dict().items()}
     tensors |= {f"scaler.{k}": v for k, v in scaler.state_dict().items()}
     _write(folder, "generator", tensors, {**about, "parameters": scaler.names})
@@ -63,15 +66,15 @@ def load_generator(folder: Path, codec: Codec) -> tuple[Denoiser, ParameterScale
         )
     scaler = ParameterScaler(about["parameters"])
     scaler.load_state_dict(_part(tensors, "scaler."))
-    denoiser = new_denoiser(codec, len(scaler.names), about["shape"])
+    denoiser = new_denoiser(codec, len(scaler.names), about["settings"], about["shape"])
     denoiser.load_state_dict(_part(tensors, "denoiser."))
     return denoiser.eval(), scaler, about
 
 
-def new_denoiser(codec: Codec, n_parameters: int, shape: dict) -> Denoiser:
+def new_denoiser(codec: Codec, n_parameters: int, n_settings: int, shape: dict) -> Denoiser:
     """An untrained denoiser for the latent cells of ``codec``."""
     network = DiT(codec.channels, n_parameters, **shape, position=codec.token_position, period=codec.grid.period)
-    return Denoiser(network, ConditionalMean(n_parameters, codec.n_tokens, codec.channels))
+    return Denoiser(network, Prior(n_settings, n_parameters, codec.n_tokens, codec.channels))
 
 
 def load_matching(model: nn.Module, run: Path, name: str = "codec", prefix: str = "") -> None:

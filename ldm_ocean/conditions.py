@@ -19,11 +19,13 @@ LOG_SPAN = 5.0
 class Condition:
     """A batch of conditions: ``parameters`` (B, P) scaled, ``season`` (B, 2), ``context`` latents (B, N, C).
 
+    ``mean`` (B, N, C) is the mean state that the parameters and the season stand for (see ``prior``).
     ``has_parameters`` and ``has_context`` (B,) are 1 where given, 0 where dropped; season goes with the parameters.
     """
 
     parameters: torch.Tensor
     season: torch.Tensor
+    mean: torch.Tensor
     context: torch.Tensor
     has_parameters: torch.Tensor
     has_context: torch.Tensor

@@ -52,7 +52,6 @@ class DiffusionModel:
     heads: int = 4
     curve: str = "edm"
     drop_parameters: float = 0.1
-    blur: float = 0.25  # of the asked parameters between members, in standard deviations; see OceanLDM.sample
     drop_context: float = 0.5
     latent_noise: float = 0.0  # jitter of the training latents
     initial: str = ""

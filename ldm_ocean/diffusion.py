@@ -6,18 +6,19 @@
     D(z_σ) = μ + c_skip (z_σ − μ) + c_out F(c_in (z_σ − μ), ¼ ln σ, condition)  ≈  E[z | z_σ, condition]
     c_skip = s²/(σ² + s²),  c_out = σ s/√(σ² + s²),  c_in = 1/√(σ² + s²)
 
-EDM's preconditioning is the exact denoiser of a Gaussian prior N(0, s²). Here the prior is N(μ(c), s(c)²): its mean is
-a ridge regression of the latents on the asked parameters and season, its spread the regression's residual, so the
-network learns only what the regression leaves (as in CorrDiff, Mardani et al. 2023). Without parameters μ = 0, s = 1.
+EDM's preconditioning is the exact denoiser of a Gaussian prior N(0, s²). Here the prior is N(μ, s²): μ is the mean
+state of the setting (see ``prior``), s the size of its internal variability, so the network learns only how the ocean
+varies about its mean state (residual diffusion as in CorrDiff, Mardani et al. 2023). With a context state, μ is what
+the other settings predict and s the size of its error, since a context may know better. Unconditionally μ = 0, s = 1.
 """
 
 import math
 
-import numpy as np
 import torch
 from torch import nn
 
 from .conditions import Condition
+from .prior import Prior
 
 SIGMA_MIN, SIGMA_MAX = 0.02, 40.0  # latents have unit variance
 
@@ -45,70 +46,10 @@ def training_sigma(uniform: torch.Tensor, curve: str) -> torch.Tensor:
     return (mean + spread * normal).exp().clamp(SIGMA_MIN / 2, SIGMA_MAX)
 
 
-class ConditionalMean(nn.Module):
-    """μ(c): ridge regression of latents on polynomials of the parameters and annual harmonics.
-
-    Features: 1, p_i, p_i p_j, two harmonics of the season, and p_i × the first harmonic. ``fit`` chooses the ridge by
-    leaving one training setting out at a time, so it is judged on settings it has not seen.
-    """
-
-    weight: torch.Tensor
-    spread: torch.Tensor
-
-    def __init__(self, n_parameters: int, n_tokens: int, channels: int):
-        super().__init__()
-        n = n_parameters
-        self.n_features = 1 + n + n * (n + 1) // 2 + 4 + 2 * n
-        self.register_buffer("weight", torch.zeros(self.n_features, n_tokens, channels))
-        self.register_buffer("spread", torch.ones(()))
-
-    def features(self, parameters: torch.Tensor, season: torch.Tensor) -> torch.Tensor:
-        """(B, P), (B, 2) → (B, features)."""
-        p, (c, s) = parameters, season.unbind(-1)
-        i, j = torch.triu_indices(p.shape[1], p.shape[1])
-        harmonics = torch.stack([c, s, c * c - s * s, 2 * c * s], -1)
-        crossed = (p[:, :, None] * season[:, None, :]).flatten(1)
-        return torch.cat([torch.ones_like(p[:, :1]), p, p[:, i] * p[:, j], harmonics, crossed], -1)
-
-    def forward(self, condition: Condition) -> tuple[torch.Tensor, torch.Tensor]:
-        """μ (B, N, C) and s (B, 1, 1)."""
-        known = condition.has_parameters[:, None, None]
-        mean = torch.einsum("bf,fnc->bnc", self.features(condition.parameters, condition.season), self.weight)
-        return mean * known, self.spread * known + 1 - known
-
-    @torch.no_grad()
-    def fit(
-        self, latents: torch.Tensor, parameters: torch.Tensor, season: torch.Tensor, settings: np.ndarray
-    ) -> dict[str, float]:
-        """From training latents (M, N, C) and their conditions; ``settings`` (M,) labels the simulations."""
-        x = self.features(parameters, season).double()
-        y = latents.flatten(1).double()
-        folds = [torch.from_numpy(settings == s) for s in np.unique(settings)]
-        ridges = [10.0**k for k in range(-3, 4)]
-        losses = [sum(self._held_out(x, y, fold, ridge) for fold in folds) / len(y) for ridge in ridges]
-        best = int(np.argmin(losses))
-        self.weight.copy_(_ridge(x, y, ridges[best]).reshape_as(self.weight))
-        self.spread.fill_(math.sqrt(losses[best]))
-        return {"ridge": ridges[best], "held_out_variance": losses[best]}
-
-    @staticmethod
-    def _held_out(x, y, fold, ridge) -> float:
-        if fold.all():
-            return float(y.square().mean(1).sum())
-        weight = _ridge(x[~fold], y[~fold], ridge)
-        return float((y[fold] - x[fold] @ weight).square().mean(1).sum())
-
-
-def _ridge(x, y, ridge):
-    penalty = ridge * torch.eye(x.shape[1], dtype=x.dtype)
-    penalty[0, 0] = 0.0
-    return torch.linalg.solve(x.T @ x + penalty, x.T @ y)
-
-
 class Denoiser(nn.Module):
     """D(z_σ, σ, condition): the preconditioned network."""
 
-    def __init__(self, network: nn.Module, prior: ConditionalMean):
+    def __init__(self, network: nn.Module, prior: Prior):
         super().__init__()
         self.network, self.prior = network, prior
 
@@ -118,7 +59,10 @@ class Denoiser(nn.Module):
         return rest + c_out * self.network(residual, sigma.log() / 4, condition)
 
     def _inputs(self, z, sigma, condition):
-        mean, s = self.prior(condition)
+        known = condition.has_parameters[:, None, None]
+        given = condition.has_context[:, None, None] == 1
+        s = torch.where(given, self.prior.error, self.prior.spread) * known + 1 - known
+        mean = condition.mean * known
         total = (sigma[:, None, None] ** 2 + s**2).sqrt()
         c_out = sigma[:, None, None] * s / total
         return (z - mean) / total, c_out, mean + (s / total) ** 2 * (z - mean)

@@ -48,5 +48,6 @@ def identity_codec(states_path: Path, folder: Path) -> IdentityCodec:
     codec = IdentityCodec(fields, grid)
     states = fields.stack(training, grid)
     codec.normaliser.load_state_dict(Normaliser.fit(states, fields.volumes(grid)).state_dict())
+    codec.fit_statistics(states)
     artefacts.save_codec(folder, codec)
     return codec

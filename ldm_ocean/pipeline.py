@@ -107,7 +107,6 @@ class OceanLDM:
         context: xr.Dataset | None = None,
         steps: int = STEPS,
         guidance: float = 1.0,
-        blur: float | None = None,
         strict: bool = False,
     ) -> torch.Tensor:
         """Latents (members, N, C); arguments as in ``sample``. Member m depends on (seed, m) only."""
@@ -125,11 +124,13 @@ class OceanLDM:
         if len(earlier) not in (1, members):
             raise UserError(f"context holds {len(earlier)} states for {members} members: give one, or one for each")
         ones = torch.ones(members, device=self.device)
-        asked = self.scaler(values[None].to(self.scaler.mean.device)).to(self.device)
-        apart = member_noise(tuple(asked.shape[1:]), seed, range(members), step_number=1).to(self.device)
+        asked = self.scaler(values[None].to(self.scaler.mean.device)).to(self.device).expand(members, -1)
+        angle, prior = season_angle(season * ones), self.denoiser.prior
+        xi = member_noise((len(prior.settings),), seed, range(members), step_number=1).to(self.device)
         condition = Condition(
-            parameters=asked + (self.about["blur"] if blur is None else blur) * apart,
-            season=season_angle(season * ones),
+            parameters=asked,
+            season=angle,
+            mean=prior(asked, angle, xi if context is None else None),  # a context tells of its own mean state
             context=earlier.expand(members, -1, -1),
             has_parameters=ones,
             has_context=ones * (context is not None),
@@ -143,10 +144,8 @@ class OceanLDM:
 
         Options: ``season`` share of the year (0), ``context`` an earlier state to start the thought from, ``steps``
         (18) network evaluations a member (twice that with ``guidance`` ≠ 1), ``strict`` refuse values outside the
-        training range, ``blur`` of the parameters between members in standard deviations of the training set. A model
-        of few settings does not know how the ocean varies between them, and without blur its ensembles are too sure;
-        the model's own value was chosen on validation settings, 0 asks every member for the same. The same seed and
-        member index give the same state whatever the number of members.
+        training range. Members differ in their weather and, as far as the training settings leave it open, in their
+        mean state. The same seed and member index give the same state whatever the number of members.
         """
         states = self.decode(self.sample_latents(parameters, members, seed, **options)).rename(sample="member")
         given = {k: float(v) for k, v in parameters.items()}

@@ -8,11 +8,12 @@ import torch
 from ldm_ocean.codec import IdentityCodec
 from ldm_ocean.conditions import Condition, season_angle
 from ldm_ocean.data.fields import Field, Fields
-from ldm_ocean.diffusion import ConditionalMean, Denoiser, sigma_of_time, time_of_sigma, training_sigma
+from ldm_ocean.diffusion import Denoiser, sigma_of_time, time_of_sigma, training_sigma
 from ldm_ocean.dit import DiT
 from ldm_ocean.grid import OceanGrid
 from ldm_ocean.guidance import ClassifierFree
 from ldm_ocean.nn.attention import Attention, rotary_angles
+from ldm_ocean.prior import Prior
 from ldm_ocean.sampling import generator, member_noise, noise_levels, sample
 
 from .conftest import small_mesh
@@ -22,6 +23,7 @@ def condition(batch: int, tokens: int, channels: int, parameters: int = 2) -> Co
     return Condition(
         parameters=torch.randn(batch, parameters),
         season=season_angle(torch.rand(batch)),
+        mean=torch.randn(batch, tokens, channels),
         context=torch.randn(batch, tokens, channels),
         has_parameters=torch.ones(batch),
         has_context=torch.ones(batch),
@@ -87,13 +89,11 @@ def test_a_periodic_longitude_has_no_seam():
 
 
 def test_a_new_transformer_returns_the_prior_s_own_denoiser():
-    prior = ConditionalMean(2, 3, 4)
-    prior.weight.normal_()
+    prior = Prior(1, 2, 3, 4)
     prior.spread.fill_(0.5)
     denoiser = Denoiser(DiT(4, 2, 16, 1, 2, torch.rand(3, 3)), prior)
     c, z, sigma = condition(5, 3, 4), torch.randn(5, 3, 4), torch.rand(5) + 0.1
-    mean, spread = prior(c)
-    expected = mean + spread**2 / (spread**2 + sigma[:, None, None] ** 2) * (z - mean)
+    expected = c.mean + 0.25 / (0.25 + sigma[:, None, None] ** 2) * (z - c.mean)
     assert torch.allclose(denoiser(z, sigma, c), expected, atol=1e-5)
 
 
@@ -102,34 +102,20 @@ def test_what_is_dropped_has_no_influence():
     network = DiT(4, 2, 16, 2, 2, torch.rand(3, 3))
     for p in network.parameters():
         torch.nn.init.normal_(p, std=0.3)
-    denoiser = Denoiser(network, ConditionalMean(2, 3, 4))
-    denoiser.prior.weight.normal_()
+    denoiser = Denoiser(network, Prior(1, 2, 3, 4))
     c = replace(condition(2, 3, 4), has_parameters=torch.zeros(2), has_context=torch.zeros(2))
-    other = replace(c, parameters=c.parameters + 3, season=-c.season, context=c.context * 5)
+    other = replace(c, parameters=c.parameters + 3, season=-c.season, mean=c.mean + 1, context=c.context * 5)
     z, sigma = torch.randn(2, 3, 4), torch.ones(2)
     assert torch.equal(denoiser(z, sigma, c), denoiser(z, sigma, other))
 
 
 def test_guidance_of_weight_one_is_the_plain_model_and_costs_one_evaluation():
-    denoiser = Denoiser(DiT(4, 2, 16, 1, 2, torch.rand(3, 3)), ConditionalMean(2, 3, 4))
-    denoiser.prior.weight.normal_()
+    denoiser = Denoiser(DiT(4, 2, 16, 1, 2, torch.rand(3, 3)), Prior(1, 2, 3, 4))
     c, z, sigma = condition(2, 3, 4), torch.randn(2, 3, 4), torch.ones(2)
     plain, free = denoiser(z, sigma, c), denoiser(z, sigma, c.without_parameters())
     assert torch.equal(ClassifierFree(denoiser, c)(z, sigma), plain)
     assert torch.allclose(ClassifierFree(denoiser, c, 3.0)(z, sigma), free + 3 * (plain - free), atol=1e-5)
     assert (ClassifierFree(denoiser, c).evaluations, ClassifierFree(denoiser, c, 3.0).evaluations) == (1, 2)
-
-
-def test_the_prior_recovers_a_quadratic_law_of_the_parameters_on_unseen_settings():
-    rng = torch.Generator().manual_seed(0)
-    p = torch.randn(20, 2, generator=rng).repeat_interleave(6, 0)
-    s = season_angle(torch.rand(120, generator=rng))
-    law = lambda p, s: (1 + p[:, 0] - 0.5 * p[:, 1] ** 2 + 0.3 * s[:, 1])[:, None, None] * torch.ones(1, 3, 2)  # noqa: E731
-    prior = ConditionalMean(2, 3, 2)
-    report = prior.fit(law(p, s), p, s, np.repeat(np.arange(20), 6))
-    assert report["held_out_variance"] < 1e-3
-    c = condition(8, 3, 2)
-    assert torch.allclose(prior(c)[0], law(c.parameters, c.season), atol=0.05)
 
 
 def test_member_noise_depends_on_seed_step_and_member_only():
@@ -151,6 +137,11 @@ def one_cell_ocean() -> tuple[Fields, OceanGrid]:
     return Fields([Field("a", "tmask", True), Field("b", "tmask", True)]), OceanGrid(mesh)
 
 
+def unconditional(batch: int) -> Condition:
+    zeros, absent = torch.zeros(batch, 1, 2), torch.zeros(batch)
+    return Condition(torch.zeros(batch, 1), torch.zeros(batch, 2), zeros, zeros, absent, absent)
+
+
 def test_a_gaussian_mixture_is_learned_through_the_identity_codec():
     """Weights ¼ and ¾ at (−1.5, 0) and (0.5, 0), spread 0.2 and 0.4: moments and weights come back."""
     torch.manual_seed(0)
@@ -163,21 +154,19 @@ def test_a_gaussian_mixture_is_learned_through_the_identity_codec():
     codec = IdentityCodec(fields, grid)
     codec.fit_statistics(states)
     z = codec.encode(states)
-    denoiser = Denoiser(DiT(2, 1, 48, 2, 2, codec.token_position), ConditionalMean(1, 1, 2))
+    denoiser = Denoiser(DiT(2, 1, 48, 2, 2, codec.token_position), Prior(1, 1, 1, 2))
     optimiser = torch.optim.AdamW(denoiser.parameters(), 2e-3)
     for i in range(1200):
         for group in optimiser.param_groups:
             group["lr"] = 2e-3 * 0.5 * (1 + math.cos(math.pi * i / 1200))
         batch = z[torch.randint(len(z), (256,))]
-        absent = torch.zeros(256)
-        c = Condition(torch.zeros(256, 1), torch.zeros(256, 2), torch.zeros(256, 1, 2), absent, absent)
+        c = unconditional(256)
         loss = denoiser.loss(batch, torch.randn_like(batch), training_sigma(torch.rand(256), "edm"), c).mean()
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
     members, levels = 4000, noise_levels(18)
-    absent = torch.zeros(members)
-    c = Condition(torch.zeros(members, 1), torch.zeros(members, 2), torch.zeros(members, 1, 2), absent, absent)
+    c = unconditional(members)
     drawn = sample(ClassifierFree(denoiser, c), levels[0] * member_noise((1, 2), 0, range(members)), levels)
     x = codec.decode(drawn).reshape(members, 2)
     left = x[:, 0] < -0.75

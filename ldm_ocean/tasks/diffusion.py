@@ -13,6 +13,7 @@ from ..data.latents import open_latents
 from ..diffusion import CURVES, training_sigma
 from ..errors import UserError, nearest
 from ..guidance import ClassifierFree
+from ..prior import decompose, seasonal
 from ..sampling import STEPS, generator, member_noise, noise_levels, sample
 
 VALIDATION_NOISE = 4  # draws of noise for each validation state
@@ -21,8 +22,10 @@ VALIDATION_NOISE = 4  # draws of noise for each validation state
 class DiffusionTask(nn.Module):
     """Latents in memory, conditions dropped at random, EDM loss.
 
-    Targets are equilibrium states; contexts are unfinished ones of the same simulation (or any of its states where
-    there are none).
+    Targets are equilibrium states about the mean state of their own setting: how well the mean state of another one is
+    known is the prior's business. Beside a context, they are about the mean state that the other settings predict, so
+    that the network learns what a context tells of it. Contexts are unfinished states of the same simulation (or any
+    of its states where there are none).
     """
 
     device_marker: torch.Tensor
@@ -45,13 +48,15 @@ class DiffusionTask(nn.Module):
         self.asked = self.scaler(torch.from_numpy(self.latents.parameters))
         self.season = season_angle(torch.from_numpy(self.latents.season)).float()
         torch.manual_seed(config.train.seed)  # the initial weights
-        self.model = artefacts.new_denoiser(self.codec, len(self.scaler.names), self.shape)
         i = self.train_index
+        count = len(np.unique(self.latents.setting[i]))
+        self.model = artefacts.new_denoiser(self.codec, len(self.scaler.names), count, self.shape)
+        if config.model.initial:
+            artefacts.load_matching(self.model, Path(config.model.initial), "generator", "denoiser.")
         self.prior_fit = self.model.prior.fit(
             self.latents.values[i], self.asked[i], self.season[i], self.latents.setting[i]
         )
-        if config.model.initial:
-            artefacts.load_matching(self.model, Path(config.model.initial), "generator", "denoiser.")
+        self.own, self.predicted, self.variability = self._mean_states()
         self.options: DiffusionModel = config.model
         self.seed, self.size = config.train.seed, len(self.train_index)
         self.register_buffer("device_marker", torch.zeros(()), persistent=False)
@@ -63,6 +68,17 @@ class DiffusionTask(nn.Module):
                 f"the latents hold no equilibrium states of {splits}: encode those splits, or choose others"
             )
         return chosen
+
+    def _mean_states(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """For every state (M, N, C): mean state of its own setting, that which other settings predict, variability."""
+        prior, z = self.model.prior, self.latents.values
+        predicted = prior(self.asked, self.season)
+        _, place = np.unique(self.latents.setting[self.train_index], return_inverse=True)
+        predicted[self.train_index] = seasonal(prior.left_out()[place], self.season[self.train_index])
+        i = np.union1d(self.train_index, self.held_out)
+        own, variability = torch.zeros_like(z), torch.zeros_like(z)
+        _, own[i], variability[i] = decompose(z[i], self.season[i], self.latents.setting[i], prior.pooled)
+        return own, predicted, variability
 
     def _contexts(self) -> dict[str, np.ndarray]:
         """Setting → indices of its states that may serve as context."""
@@ -82,8 +98,9 @@ class DiffusionTask(nn.Module):
         return self._collate(rows)
 
     def _row(self, index: int, draw: torch.Generator) -> dict:
-        z = self.latents.values[index]
+        z = self.own[index] + self.variability[index]
         uniform = torch.rand(4, generator=draw)
+        has_context = uniform[3] >= self.options.drop_context
         contexts = self.contexts[self.latents.setting[index]]
         return {
             "z": z + self.options.latent_noise * torch.randn(z.shape, generator=draw),
@@ -91,9 +108,10 @@ class DiffusionTask(nn.Module):
             "uniform": uniform[0],
             "parameters": self.asked[index],
             "season": self.season[index],
+            "mean": (self.predicted if has_context else self.own)[index],
             "context": self.latents.values[int(contexts[int(uniform[1] * len(contexts))])],
             "has_parameters": (uniform[2] >= self.options.drop_parameters).float(),
-            "has_context": (uniform[3] >= self.options.drop_context).float(),
+            "has_context": has_context.float(),
         }
 
     def _collate(self, rows: list[dict]) -> dict:
@@ -135,7 +153,7 @@ class DiffusionTask(nn.Module):
 
     def publish(self, folder: Path) -> None:
         """Write the denoiser with its parameter scaling, and the codec it belongs to."""
-        about = {"shape": self.shape, "curve": self.options.curve, "blur": self.options.blur}
+        about = {"shape": self.shape, "curve": self.options.curve, "settings": len(self.model.prior.settings)}
         about |= {"codec": self.codec.digest, "prior": self.prior_fit}
         artefacts.save_generator(folder, self.model, self.scaler, about)
         artefacts.save_codec(folder, self.codec)

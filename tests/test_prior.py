@@ -1,0 +1,85 @@
+import numpy as np
+import pytest
+import torch
+
+from ldm_ocean.conditions import season_angle
+from ldm_ocean.prior import Prior, decompose, harmonics, mean_year, seasonal
+
+MARGIN = 1e-5
+
+
+def law(p: torch.Tensor, s: torch.Tensor) -> torch.Tensor:
+    """A smooth ocean: 3 × 2 latents of two parameters and the season."""
+    value = 1 + p[:, 0] - 0.5 * torch.sin(p[:, 1]) + 0.3 * s[:, 1]
+    return value[:, None, None] * torch.ones(1, 3, 2)
+
+
+def simulated(settings: int, states: int, noise: float, seed: int = 0):
+    rng = torch.Generator().manual_seed(seed)
+    p = torch.randn(settings, 2, generator=rng).repeat_interleave(states, 0)
+    s = season_angle(torch.rand(len(p), generator=rng))
+    z = law(p, s) + noise * torch.randn(len(p), 3, 2, generator=rng)
+    return z, p, s, np.repeat([f"s{i:03d}" for i in range(settings)], states)
+
+
+def test_the_prior_recovers_a_smooth_law_of_the_parameters_on_unseen_settings():
+    prior = Prior(30, 2, 3, 2)
+    report = prior.fit(*simulated(30, 24, 0.0))
+    assert report["held_out_variance"] < 0.05
+    _, p, s, _ = simulated(12, 1, 0.0, seed=1)
+    assert float((prior(p, s) - law(p, s)).abs().median()) < 0.1
+
+
+def test_mean_years_vary_as_much_as_they_err_at_unseen_settings():
+    ratios = []
+    for seed in range(6):
+        prior = Prior(12, 2, 3, 2)
+        prior.fit(*simulated(12, 24, 0.3, seed))
+        _, p, s, _ = simulated(40, 1, 0.0, seed + 100)
+        error = prior(p, s) - law(p, s)
+        drawn = torch.stack([prior(p, s, torch.randn(40, 12)) for _ in range(40)])
+        ratios.append(float(drawn.std(0).square().mean() / error.square().mean()))
+    assert 0.4 < np.median(ratios) < 2.5
+
+
+def test_the_mean_year_of_a_known_setting_is_nearly_its_own_and_doubt_grows_away_from_it():
+    z, p, s, names = simulated(12, 24, 0.1)
+    prior = Prior(12, 2, 3, 2)
+    prior.fit(z, p, s, names)
+    own = seasonal(prior.years[0].expand(1, -1, -1, -1), s[:1])
+    assert float((prior(p[:1], s[:1]) - own).abs().max()) < 0.3
+    spread = [prior(p[:1] + far, s[:1]).sub(prior(p[:1] + far, s[:1], torch.ones(1, 12))).abs().max() for far in (0, 5)]
+    assert spread[0] < spread[1]
+
+
+def test_one_setting_has_one_mean_year_whatever_is_asked():
+    z, p, s, names = simulated(1, 24, 0.1)
+    prior = Prior(1, 2, 3, 2)
+    prior.fit(z, p, s, names)
+    drawn = prior(p[:4] + 3, s[:4], torch.randn(4, 1))
+    assert torch.allclose(drawn, seasonal(prior.years[0].expand(4, -1, -1, -1), s[:4]), atol=MARGIN)
+
+
+@pytest.mark.parametrize("states", [1, 2, 12, 48])
+def test_mean_states_and_variability_add_up_and_stay_finite(states):
+    z, _, s, names = simulated(4, states, 1.0)
+    pooled, _ = mean_year(z, s)
+    years, mean, rest = decompose(z, s, names, pooled)
+    assert years.shape == (4, 5, 3, 2)
+    assert torch.isfinite(mean).all() and torch.isfinite(rest).all()
+    ratio = rest / (z - mean)
+    assert (ratio.nan_to_num(1.5) >= 1).all() and (ratio.nan_to_num(1.5) <= 2 + MARGIN).all()
+
+
+def test_the_variance_of_the_variability_is_unbiased():
+    rng = torch.Generator().manual_seed(0)
+    z, s = torch.randn(24 * 40, 3, 2, generator=rng), season_angle(torch.rand(24 * 40, generator=rng))
+    _, _, rest = decompose(z, s, np.repeat(np.arange(40), 24), torch.zeros(5, 3, 2))
+    assert float(rest.square().mean()) == pytest.approx(1.0, rel=0.03)
+
+
+def test_a_season_of_two_harmonics_is_recovered_exactly_from_many_states():
+    s = season_angle(torch.rand(20000, generator=torch.Generator().manual_seed(0)))
+    b = torch.randn(5, 3, 2, generator=torch.Generator().manual_seed(1))
+    z = torch.einsum("bk,kne->bne", harmonics(s), b)
+    assert torch.allclose(mean_year(z, s)[0], b, atol=1e-2)
