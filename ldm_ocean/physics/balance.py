@@ -11,6 +11,7 @@ faces; a face counts, by its volume, if those four are wet and it lies away from
 
 Fields are (..., depth, y, x), u and v 0 on land, the others finite there. ``mesh`` holds arrays of the fields' kind
 (numpy or torch) by NEMO's names, as an ``OceanGrid`` does. ``periodic_x``: the last column's neighbour is the first.
+Friction counts as imbalance; below the wind-driven layer it is small: give fields and mesh from a deeper level on.
 """
 
 import numpy as np
@@ -39,7 +40,7 @@ def hydrostatic_pressure(density, depth, ssh):
 
 
 def geostrophic_residual(u, v, pressure, mesh, periodic_x: bool, equator: float = 5.0):
-    """‖f k×u + ∇p'/ρ0‖ / ‖f u‖, dimensionless, shape (...), outside ±``equator`` [°]; 0: in balance, 1: unrelated."""
+    """‖f k×u + ∇p'/ρ0‖ / ‖f u‖, dimensionless, shape (...), outside ±``equator`` [°]; 1 for a flat ocean."""
     return _ratio(_forces(u, v, pressure, mesh, periodic_x, equator))
 
 
