@@ -161,8 +161,8 @@ def test_arrays_of_numpy_and_depths_and_thicknesses_of_every_shape_give_the_same
     rng = np.random.default_rng(1)
     t, s = 5 + rng.standard_normal((2, *SHAPE)), 35 + 0.1 * rng.standard_normal((2, *SHAPE))
     from_torch = stabilised((torch.from_numpy(t), torch.from_numpy(s)), density)
-    full = [np.broadcast_to(a[:, None, None], SHAPE).copy() for a in (DEPTH, THICKNESS)]
-    moving = np.broadcast_to(full[1], t.shape).copy()
+    full = [np.broadcast_to(a[:, None, None], SHAPE) for a in (DEPTH, THICKNESS)]
+    moving = np.broadcast_to(full[1], t.shape)  # read-only, as views often are
     for depth, thickness in ((DEPTH, THICKNESS), full, (DEPTH, moving)):
         for a, b in zip(stabilise(t, s, depth, thickness, MASK, density), from_torch, strict=True):
             assert isinstance(a, np.ndarray)

@@ -51,11 +51,12 @@ def stabilise(temperature, salinity, depth, thickness, mask, density: Callable):
     step ≥ 0 after rounding to it; land and stable columns come back bit by bit.
     """
     if isinstance(temperature, np.ndarray):
-        both = stabilise(torch.from_numpy(temperature), torch.from_numpy(salinity), depth, thickness, mask, density)
+        both = stabilise(torch.tensor(temperature), torch.tensor(salinity), depth, thickness, mask, density)
         return tuple(x.numpy() for x in both)
-    mask = torch.as_tensor(mask, device=temperature.device).bool()
-    depth, thickness = (torch.as_tensor(a, device=temperature.device).double() for a in (depth, thickness))
-    depth, thickness = (a.reshape(-1, 1, 1) if a.ndim == 1 else a for a in (depth, thickness))
+    # copied, for arrays are often read-only
+    mask, depth, thickness = (torch.asarray(a, device=temperature.device, copy=True) for a in (mask, depth, thickness))
+    depth, thickness = (a.double().reshape(-1, 1, 1) if a.ndim == 1 else a.double() for a in (depth, thickness))
+    mask = mask.bool()
     pair = mask[1:] & mask[:-1]
     t, s = (torch.where(mask, x, 0).double() for x in (temperature, salinity))
     unstable = ((density_steps(t, s, depth, density) < 0) & pair).any(-3).flatten().nonzero().squeeze(-1)
