@@ -90,7 +90,7 @@ def test_a_periodic_longitude_has_no_seam():
 
 def test_a_new_transformer_returns_the_prior_s_own_denoiser():
     prior = Prior(1, 2, 3, 4)
-    prior.spread.fill_(0.5)
+    prior.error.fill_(0.5)  # all have a context
     denoiser = Denoiser(DiT(4, 2, 16, 1, 2, torch.rand(3, 3)), prior)
     c, z, sigma = condition(5, 3, 4), torch.randn(5, 3, 4), torch.rand(5) + 0.1
     expected = c.mean + 0.25 / (0.25 + sigma[:, None, None] ** 2) * (z - c.mean)
