@@ -1,0 +1,95 @@
+"""The score board as markdown."""
+
+ABOUT = """# Score board
+
+`python -m benchmarks.skill` wrote this page: {seeds} seeds, {members} members for each of {verifying} verifying states
+of a setting. Brackets are 95 % bootstrap intervals over settings ({counts}); bold is the lowest error. Scores are
+defined in `ldm_ocean/metrics/kernels.py`. CRPS and energy score are fair; *relative* ones are ratios to climatology,
+averaged over variables. Memorisation is the distance to the nearest training state over that of held-out truth,
+diversity the variance over the seasons relative to the truth's: both are one for a perfect generator, as is
+spread/skill. Coverage is that of the central 80 % interval, where there are members enough. {steps}
+"""
+RESPONSE = """Means of diagnostics over one-at-a-time sweeps, generated against simulated: slope with its interval, R².
+*Signal* is the spread of the simulated means over the sweep in units of that within a setting, seasons
+included: where it is small, a slope means little."""
+HEADLINE = {
+    "relative_crps": "CRPS, relative",
+    "relative_energy": "energy score, relative",
+    "memorisation": "memorisation",
+    "diversity": "diversity",
+}
+DETAILS = {
+    "crps": "CRPS",
+    "energy": "Energy score",
+    "rmse": "RMSE of the ensemble mean",
+    "spread_skill": "Spread/skill",
+    "coverage": "Coverage",
+    "diagnostic_crps": "CRPS of scalar diagnostics",
+}
+ERRORS = {"relative_crps", "relative_energy", "crps", "energy", "rmse", "diagnostic_crps"}  # the lower the better
+UNITLESS = {"spread_skill", "coverage"}
+
+
+def page(results: dict) -> str:
+    """All tables of ``results`` (the JSON beside it)."""
+    counts = ", ".join(f"{split}: {len(names)}" for split, names in results["settings"].items())
+    lines = [ABOUT.format(**results["about"], counts=counts), "## Costs", "", *costs(results["methods"])]
+    for split, by_method in results["splits"].items():
+        lines += ["", f"## {split}", "", *_table(by_method, [(k, "all", title) for k, title in HEADLINE.items()])]
+        for kind, title in DETAILS.items():
+            names = list(next(iter(by_method.values()))[kind])
+            units = {} if kind in UNITLESS else results["units"]
+            columns = [(kind, n, n + (f" [{units[n]}]" if n in units else "")) for n in names]
+            lines += ["", f"### {title}, {split}", "", *_table(by_method, columns)]
+    if results["response"]:
+        lines += ["", "## Parameter response", "", RESPONSE, *response_tables(results["response"])]
+    return "\n".join(lines) + "\n"
+
+
+def costs(methods: dict) -> list[str]:
+    """Table of parameters and seconds."""
+    lines = [_row(["method", "parameters", "training [s]", "a member [s]"]), "|---" * 4 + "|"]
+    for name, m in methods.items():
+        cells = [f"{m['parameters']:,}" if m["parameters"] else "–", _number(m["training_seconds"])]
+        lines.append(_row([name, *cells, _number(m["seconds_a_member"])]))
+    return lines
+
+
+def response_tables(response: dict) -> list[str]:
+    """One table a parameter."""
+    lines = []
+    for parameter, diagnostics in response.items():
+        names = [k for k in next(iter(diagnostics.values())) if k != "signal"]
+        lines += ["", f"### {parameter}", "", _row(["diagnostic", "signal", *names]), "|---" * (2 + len(names)) + "|"]
+        for diagnostic, own in diagnostics.items():
+            cells = [
+                f"{_interval([own[n][k] for k in ('slope', 'low', 'high')])}, {_number(own[n]['r2'])}" for n in names
+            ]
+            lines.append(_row([diagnostic, _number(own["signal"]), *cells]))
+    return lines
+
+
+def _table(by_method: dict, columns: list[tuple[str, str, str]]) -> list[str]:
+    lines = [_row(["method", *(title for _, _, title in columns)]), "|---" * (1 + len(columns)) + "|"]
+    for method, scores in by_method.items():
+        cells = []
+        for kind, name, _ in columns:
+            values = [own[kind][name][0] for own in by_method.values() if own[kind][name][0] is not None]
+            cell, value = _interval(scores[kind][name]), scores[kind][name][0]
+            best = kind in ERRORS and value is not None and value == min(values)
+            cells.append(f"**{cell}**" if best else cell)
+        lines.append(_row([method, *cells]))
+    return lines
+
+
+def _interval(triple: list[float | None]) -> str:
+    value, low, high = (_number(x) for x in triple)
+    return value if triple[1] is None else f"{value} [{low}, {high}]"
+
+
+def _number(x: float | None) -> str:
+    return "–" if x is None else f"{x:.3g}"
+
+
+def _row(cells: list[str]) -> str:
+    return "| " + " | ".join(cells) + " |"

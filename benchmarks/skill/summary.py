@@ -1,0 +1,79 @@
+"""Records of settings and seeds to one number a score, with its bootstrap interval over settings."""
+
+import numpy as np
+
+from ldm_ocean.metrics.bootstrap import bootstrap
+from ldm_ocean.metrics.response import response, sweeps
+
+from .board import Board, Record
+from .methods import REFERENCE
+
+Interval = tuple[float, float, float]  # value, low, high
+
+
+def summarise(records: dict[str, list[dict[str, Record]]], splits: dict[str, list[str]]) -> dict:
+    """{split: {method: {score: {name: (value, low, high)}}}} of records by method, seed and setting.
+
+    ``relative_crps`` is the mean over variables of CRPS/CRPS(climatology), ``relative_energy`` the same of the energy
+    score of whole states.
+    """
+    out: dict = {}
+    for split, settings in splits.items():
+        arrays = {m: _arrays(seeds, settings) for m, seeds in records.items()}
+        reference = arrays[REFERENCE]
+        out[split] = {m: _scores(own) | _relative(own, reference) for m, own in arrays.items()}
+    return out
+
+
+def _arrays(seeds: list[dict[str, Record]], settings: list[str]) -> dict[str, dict[str, np.ndarray]]:
+    """{score: {name: (settings, seeds)}}."""
+    first = seeds[0][settings[0]]
+    return {
+        k: {n: np.array([[seed[s][k][n] for seed in seeds] for s in settings]) for n in names}
+        for k, names in first.items()
+    }
+
+
+def _scores(arrays: dict) -> dict[str, dict[str, Interval]]:
+    kinds = {k: _rms if k in ("rmse", "spread", "skill") else _mean for k in arrays}
+    out = {k: {n: bootstrap(kinds[k], x) for n, x in own.items()} for k, own in arrays.items()}
+    out["spread_skill"] = {
+        n: bootstrap(lambda a, b: _rms(a) / _rms(b), arrays["spread"][n], arrays["skill"][n]) for n in arrays["skill"]
+    }
+    return out
+
+
+def _relative(own: dict, reference: dict) -> dict[str, dict[str, Interval]]:
+    def ratio(x, y):
+        return float((x.mean((0, 1)) / y.mean((0, 1))).mean())
+
+    def stacked(arrays, kind):
+        return np.stack(list(arrays[kind].values()), -1)
+
+    pairs = {"relative_crps": "crps", "relative_energy": "energy_of_state"}
+    return {k: {"all": bootstrap(ratio, stacked(own, s), stacked(reference, s))} for k, s in pairs.items()}
+
+
+def _mean(x: np.ndarray) -> float:
+    return float(x.mean())
+
+
+def _rms(x: np.ndarray) -> float:
+    return float(np.sqrt((x**2).mean()))
+
+
+def responses(board: Board, names: list[str], means: dict[str, list[dict[str, np.ndarray]]]) -> dict:
+    """{parameter: {diagnostic: {"signal": number, method: {slope, low, high, r2}}}}, seeds averaged.
+
+    ``signal`` is the spread of the simulated means over the sweep in units of that within a setting, seasons included:
+    where it is small, a slope means little.
+    """
+    simulated, within = board.simulated()
+    members = sweeps(np.stack([c.parameters for c in board.sweep.values()]))
+    out: dict = {}
+    for name, own in zip(names, members, strict=True):
+        out[name] = {k: {"signal": float(x[own].std() / within[k][own].mean())} for k, x in simulated.items()}
+        for method, seeds in means.items():
+            for k, x in simulated.items():
+                out[name][k][method] = vars(response(x[own], np.mean([seed[k][own] for seed in seeds], 0)))
+    return out
