@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+import torch
+
 from . import artefacts
 from .codec import IdentityCodec
 from .data.fields import Fields
@@ -48,6 +50,6 @@ def identity_codec(states_path: Path, folder: Path) -> IdentityCodec:
     codec = IdentityCodec(fields, grid)
     states = fields.stack(training, grid)
     codec.normaliser.load_state_dict(Normaliser.fit(states, fields.volumes(grid)).state_dict())
-    codec.fit_statistics(states)
+    codec.fit_statistics(torch.from_numpy(states))
     artefacts.save_codec(folder, codec)
     return codec

@@ -4,9 +4,12 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
-from ldm_ocean import cli, open_states
+from ldm_ocean import artefacts, cli, open_states
+from ldm_ocean.data.latents import open_latents
 from ldm_ocean.errors import exit_politely
 
 from .bad_input import CASES, Place, sample
@@ -63,6 +66,13 @@ def test_a_warning_is_one_line_with_the_training_range_and_the_sample_is_written
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("warning: wind=9 lies outside the training range [0.")
     assert [f.name for f in tmp_path.iterdir()] == ["s.zarr"]
+
+
+def test_latents_of_the_identity_codec_decode_to_the_states(road, tmp_path, states, grid, fields):
+    cli.main(["encode", str(road["states.zarr"]), "--identity", str(tmp_path / "c"), "--out", str(tmp_path / "z")])
+    codec = artefacts.load_codec(tmp_path / "c")
+    latents = open_latents(tmp_path / "z", codec).values
+    np.testing.assert_allclose(codec.decode(latents), fields.stack(states, grid), atol=0.02)  # latents are half floats
 
 
 @pytest.mark.parametrize("arguments", [[], ["simulat"], ["sample"]])
