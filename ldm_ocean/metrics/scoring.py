@@ -2,7 +2,9 @@
 
 For each setting some of its equilibrium states, spread over the seasons, are the verifying truth; each is met by an
 ensemble drawn for the setting's parameters and that state's season. Scores are taken against the truth and, where an
-autoencoder is given, against decode(encode(truth)), which tells its loss from the generator's.
+autoencoder is given, against decode(encode(truth)), which tells its loss from the generator's. Beside the baselines
+stands ``simulation``: the setting's own other states of the same season, which have seen the test truth and so are no
+baseline; how they score is the truth's sampling uncertainty.
 """
 
 import math
@@ -21,10 +23,13 @@ from ..errors import UserError
 from ..grid import OceanGrid
 from .accumulators import EnsembleScore, StateError
 from .baselines import BASELINES, Baselines
+from .bootstrap import bootstrap
 from .diagnostics import Diagnostics, Regions
 from .kernels import fair_crps, ratio
+from .truth import Truth, verifying_states
 
-MODEL, RECONSTRUCTION = "model", "reconstruction"
+MODEL, RECONSTRUCTION, SIMULATION, REFERENCE = "model", "reconstruction", "simulation", "climatology"
+CENTRAL = (0.025, 0.975)  # the quantiles between which a diagnostic lies most of the time
 Generate = Callable[[dict[str, float], float, int, int], Tensor]
 """(parameters, season, members, seed) → (M, V, D, Y, X), in the variables' units, 0 on land."""
 
@@ -64,14 +69,8 @@ class Tally:
         scores = self.error.compute()
         if self.ensemble.count > 0:
             scores |= self.ensemble.compute()
+        scores = {k: torch.atleast_1d(x) for k, x in scores.items()}  # torchmetrics squeezes what has one element
         return {name: {k: x[v].tolist() for k, x in scores.items()} for v, name in enumerate(names)}
-
-
-def verifying_states(data: xr.Dataset, setting: str, count: int) -> np.ndarray:
-    """Indices of at most ``count`` equilibrium samples of a setting, evenly spread over its seasons."""
-    own = np.flatnonzero((data.setting.values == setting) & data.equilibrium.values)
-    order = own[np.argsort(data.season.values[own], kind="stable")]
-    return order[np.unique(np.linspace(0, len(order) - 1, min(count, len(order))).round().astype(int))]
 
 
 def evaluate(
@@ -87,7 +86,9 @@ def evaluate(
 
     ``reconstruct`` maps states (N, V, D, Y, X) to decode(encode(states)). The result holds, under ``settings`` by
     name and pooled under ``splits``, ``scores[against][method][variable]`` with against = truth or reconstruction,
-    and ``diagnostics[method][name]`` (mean, std, crps); scores by level are lists along ``depth``.
+    and ``diagnostics[method][name]`` (mean, std, crps, central 95 %: low, high); scores by level are lists along
+    ``depth``. A split's ``relative_crps[method][name]`` (value, low, high) is the CRPS of a variable, of ``all`` of
+    them on average or of a diagnostic over that of climatology, with its bootstrap interval over settings.
     """
     methods = {MODEL: generate} | {k: _by_name(truth, b) for k, b in baselines.methods.items()}
     diagnostics = Diagnostics(grid, fields, config.regions, truth.attrs.get("equation_of_state"))
@@ -95,25 +96,28 @@ def evaluate(
     pooled: dict[str, dict] = {}
     settings = {}
     chosen = _settings(truth, config.splits)
+    yardstick = all(len(verifying_states(truth, name, 3)) == 3 for name, _ in chosen)
     for name, split in tqdm(chosen, unit="setting", desc="evaluate", disable=None):
-        samples = truth.isel(sample=verifying_states(truth, name, config.verifying))
-        states = torch.from_numpy(fields.stack(samples, grid))
-        against = {"truth": states} | ({RECONSTRUCTION: reconstruct(states)} if reconstruct else {})
-        ensembles = {k: _ensembles(method, samples, config) for k, method in methods.items()}
+        own = Truth.of(truth, name, fields, grid, config.verifying)
+        against = {"truth": own.states} | ({RECONSTRUCTION: reconstruct(own.states)} if reconstruct else {})
+        ensembles = {k: _ensembles(method, own, config) for k, method in methods.items()}
+        if yardstick:
+            ensembles[SIMULATION] = own.simulated()
         if reconstruct:
             ensembles[RECONSTRUCTION] = [x[None] for x in against[RECONSTRUCTION]]
         tallies = {a: _tally(ensembles, target, volumes, baselines.mean) for a, target in against.items()}
         pooled[split] = _merged(pooled[split], tallies) if split in pooled else deepcopy(tallies)
         settings[name] = {
             "split": split,
-            "parameters": _parameters(samples),
-            "season": samples.season.values.tolist(),
+            "parameters": own.parameters,
+            "season": own.season.tolist(),
             "scores": _records(tallies, names),
-            "diagnostics": _diagnose(diagnostics, ensembles, states),
+            "diagnostics": _diagnose(diagnostics, ensembles, own),
         }
     splits = {s: {"scores": _records(t, names), "diagnostics": _pool(settings, s)} for s, t in pooled.items()}
-    for record in splits.values():
+    for split, record in splits.items():
         record["crps_skill"] = _skill(record["scores"]["truth"])
+        record["relative_crps"] = _relative([r for r in settings.values() if r["split"] == split], names)
     units = {f.name: f.attrs.get("units", "1") for f in fields} | diagnostics.units
     head = {"members": config.members, "verifying": config.verifying, "units": units, "depth": grid["gdept"].tolist()}
     return _jsonable({**head, "splits": splits, "settings": settings})
@@ -135,13 +139,8 @@ def _by_name(truth, baseline) -> Generate:
     return lambda p, season, members, seed: baseline.sample(np.array([p[k] for k in order]), season, members, seed)
 
 
-def _parameters(samples) -> dict[str, float]:
-    return {k: float(samples[k].values[0]) for k in samples.attrs["parameters"]}
-
-
-def _ensembles(method, samples, config) -> list[Tensor]:
-    parameters = _parameters(samples)
-    return [method(parameters, float(t), config.members, config.seed + i) for i, t in enumerate(samples.season.values)]
+def _ensembles(method, truth: Truth, config) -> list[Tensor]:
+    return [method(truth.parameters, float(t), config.members, config.seed + i) for i, t in enumerate(truth.season)]
 
 
 def _tally(ensembles, target, volumes, mean) -> dict[str, Tally]:
@@ -164,21 +163,33 @@ def _records(tallies, names) -> dict:
     return {a: {k: t.record(names) for k, t in tally.items()} for a, tally in tallies.items()}
 
 
-def _diagnose(diagnostics, ensembles, states) -> dict:
-    """Mean and standard deviation of each scalar, and its fair CRPS averaged over the verifying states."""
-    truth = diagnostics(states)
-    out = {"truth": {k: {"mean": v.mean(), "std": v.std()} for k, v in truth.items()}}
+def _diagnose(diagnostics, ensembles, truth: Truth) -> dict:
+    """Of each scalar mean, standard deviation and central 95 %, and its fair CRPS averaged over the verifying states.
+
+    Of the truth, mean and deviation are those of the verifying states, low and high those of all of its states.
+    """
+    every = diagnostics(truth.every)
+    targets = {k: v[truth.verifying] for k, v in every.items()}
+    out = {"truth": {k: _moments(v) | _central(every[k]) for k, v in targets.items()}}
     for method, drawn in ensembles.items():
         values = [diagnostics(members) for members in drawn]
         out[method] = {}
-        for name, target in truth.items():
+        for name, target in targets.items():
             own = np.concatenate([v[name] for v in values])
-            out[method][name] = {"mean": own.mean(), "std": own.std()}
+            out[method][name] = _moments(own) | _central(own)
             if len(drawn[0]) > 1:
                 out[method][name]["crps"] = np.mean(
                     [fair_crps(v[name], y) for v, y in zip(values, target, strict=True)]
                 )
     return out
+
+
+def _moments(x: np.ndarray) -> dict:
+    return {"mean": x.mean(), "std": x.std()}
+
+
+def _central(x: np.ndarray) -> dict:
+    return dict(zip(("low", "high"), np.quantile(x, CENTRAL), strict=True))
 
 
 def _pool(settings: dict, split: str) -> dict:
@@ -197,12 +208,30 @@ def _pool(settings: dict, split: str) -> dict:
 
 def _skill(scores: dict) -> dict:
     """1 − CRPS/CRPS(baseline) by baseline and variable: positive where the model is better."""
-    baselines = [m for m in scores if m not in (MODEL, RECONSTRUCTION)]
+    baselines = [m for m in scores if m not in (MODEL, SIMULATION, RECONSTRUCTION)]
     model = {v: own["crps"] for v, own in scores[MODEL].items() if "crps" in own}
     return {
         b: {v: 1 - float(ratio(np.float64(x), np.float64(scores[b][v]["crps"]))) for v, x in model.items()}
         for b in baselines
     }
+
+
+def _relative(settings: list[dict], variables: list[str]) -> dict:
+    """{method: {name: (value, low, high)}} of CRPS/CRPS(climatology) over ``settings``; empty without climatology."""
+
+    def crps(method: str) -> dict[str, np.ndarray]:
+        rows = [r["scores"]["truth"][method] | r["diagnostics"][method] for r in settings]
+        own = {k: np.array([row[k]["crps"] for row in rows]) for k in rows[0] if all("crps" in row[k] for row in rows)}
+        return own | ({"all": np.stack([own[v] for v in variables], 1)} if variables[0] in own else {})
+
+    def over(x: np.ndarray, y: np.ndarray) -> float:
+        return float(ratio(x.mean(0), y.mean(0)).mean())
+
+    methods = settings[0]["scores"]["truth"]
+    if REFERENCE not in methods:
+        return {}
+    reference = crps(REFERENCE)
+    return {m: {k: bootstrap(over, x, reference[k]) for k, x in crps(m).items() if k in reference} for m in methods}
 
 
 def _jsonable(x):
