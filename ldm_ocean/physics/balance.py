@@ -15,8 +15,8 @@ Friction counts as imbalance; below the wind-driven layer it is small: give fiel
 """
 
 import numpy as np
-import torch
 
+from .arrays import module
 from .eos import RHO_0, G
 from .transport import corner_latitude
 
@@ -26,17 +26,15 @@ FIELD = (-3, -2, -1)
 
 def coriolis(latitude):
     """f = 2Ω sin φ [1/s] at ``latitude`` [°N]."""
-    xp = torch if isinstance(latitude, torch.Tensor) else np
-    return 2 * OMEGA * xp.sin(latitude * (np.pi / 180))
+    return 2 * OMEGA * module(latitude).sin(latitude * (np.pi / 180))
 
 
 def hydrostatic_pressure(density, depth, ssh):
     """p' [Pa] at T points from ``density`` [kg/m³], ``depth`` [m] (depth,) and ``ssh`` η [m] (..., y, x)."""
-    xp = torch if isinstance(density, torch.Tensor) else np
     anomaly = density - RHO_0
     top = anomaly[..., :1, :, :] * depth[0] + RHO_0 * ssh[..., None, :, :]
     layers = (anomaly[..., 1:, :, :] + anomaly[..., :-1, :, :]) / 2 * _spacing(depth)
-    return G * xp.concatenate((top, layers), -3).cumsum(-3)
+    return G * module(density).concatenate((top, layers), -3).cumsum(-3)
 
 
 def geostrophic_residual(u, v, pressure, mesh, periodic_x: bool, equator: float = 5.0):
@@ -63,8 +61,7 @@ def surface_tendency(u, v, mesh, periodic_x: bool):
 
 def wall_normal_flow(velocity, mask):
     """Largest |velocity| [m/s] on dry faces, shape (...); ``mask`` (depth, y, x) is that of the velocity's points."""
-    xp = torch if isinstance(velocity, torch.Tensor) else np
-    return xp.amax(abs(velocity) * (mask == 0), FIELD)
+    return module(velocity).amax(abs(velocity) * (mask == 0), FIELD)
 
 
 def _forces(u, v, pressure, mesh, periodic_x, equator):
@@ -114,4 +111,4 @@ def _south(x):
 
 
 def _join(parts, axis):
-    return torch.concatenate(parts, axis) if isinstance(parts[0], torch.Tensor) else np.concatenate(parts, axis)
+    return module(parts[0]).concatenate(parts, axis)

@@ -16,9 +16,9 @@ def box(depth, latitude, depths: tuple[float, float], latitudes: tuple[float, fl
 
 
 def box_mean(x, volume, inside):
-    """Σ_box V x / Σ_box V, in the unit of ``x``, shape (...); ``volume`` [m³] (depth, y, x) is 0 on land."""
+    """Σ_box V x / Σ_box V, in the unit of ``x``, shape (...); ``volume`` [m³] (..., depth, y, x) is 0 on land."""
     weight = volume * inside
-    return (x * weight).sum((-3, -2, -1)) / weight.sum()
+    return (x * weight).sum((-3, -2, -1)) / weight.sum((-3, -2, -1))
 
 
 def at_depth(x, depth, target: float):

@@ -10,7 +10,8 @@ Cells come flat, (n,), with their volumes [m³]; land has volume 0 and finite va
 import math
 
 import numpy as np
-import torch
+
+from .arrays import module
 
 
 def ts_histogram(temperature, salinity, volume, temperature_edges, salinity_edges):
@@ -24,7 +25,7 @@ def ts_histogram(temperature, salinity, volume, temperature_edges, salinity_edge
 
 def wasserstein(x, y, volume_x, volume_y):
     """W in the unit of ``x`` (n,) and ``y`` (m,), a scalar; numpy arrays or torch tensors, differentiable."""
-    xp = torch if isinstance(x, torch.Tensor) else np
+    xp = module(x)
     values = xp.concatenate((x, y))
     order = xp.argsort(values)
     share = xp.concatenate((volume_x / volume_x.sum(), -volume_y / volume_y.sum()))

@@ -8,9 +8,7 @@ mixed down to its deepest wet T point. Land is NaN. numpy arrays and torch tenso
 
 from collections.abc import Callable
 
-import numpy as np
-import torch
-
+from .arrays import module
 from .boxes import at_depth
 
 
@@ -22,7 +20,7 @@ def mixed_layer_depth(
     ``depth`` [m] is (depth,), increasing; ``mask`` (depth, y, x). ``reference`` [m] is the first level's depth where
     that lies deeper. ``threshold`` is Δσ [kg/m³].
     """
-    xp = torch if isinstance(temperature, torch.Tensor) else np
+    xp = module(temperature)
     sigma = density(temperature, salinity, 0.0)
     limit = at_depth(sigma, depth, max(reference, float(depth[0])))[..., None, :, :] + threshold
     z, wet = depth[:, None, None], mask > 0

@@ -9,9 +9,9 @@ the northern faces, 0 on land; ``e1v`` [m] is (y, x), ``e3v`` [m] (depth, y, x) 
 shape as ``v``. numpy arrays and torch tensors alike.
 """
 
-import numpy as np
-import torch
+import math
 
+from .arrays import module
 from .boxes import box
 from .eos import C_P, RHO_0
 from .transport import SVERDRUP
@@ -30,9 +30,14 @@ def overturning_in_density(v, e1v, e3v, sigma, classes):
 
     ``sigma`` [kg/m³] is a density at T points, (..., depth, y, x), finite on land; faces take the mean of both sides.
     """
-    flow, sigma = v * e3v * e1v, on_northern_faces(sigma)
-    stack = torch.stack if isinstance(v, torch.Tensor) else np.stack
-    return stack([-(flow * (sigma >= limit)).sum((-3, -1)) for limit in classes], -2) / SVERDRUP
+    xp, flow, count = module(v), v * e3v * e1v, len(classes) + 1
+    passed = xp.broadcast_to(xp.searchsorted(classes, on_northern_faces(sigma), side="right"), flow.shape)
+    row = xp.ones_like(passed[..., :1, :, :1])
+    number = row.reshape(-1).cumsum(0).reshape(row.shape) - 1  # of the rows of all samples, in one sequence
+    bins = (number * count + passed).reshape(-1)
+    transport = xp.bincount(bins, flow.reshape(-1), math.prod(row.shape) * count)
+    lighter = transport.reshape(*row.shape[:-3], row.shape[-2], count).cumsum(-1)
+    return (lighter[..., :-1] - lighter[..., -1:]).swapaxes(-1, -2) / SVERDRUP
 
 
 def northern_cell(psi, depth, latitude, depths: tuple[float, float], latitudes: tuple[float, float]):
@@ -41,7 +46,7 @@ def northern_cell(psi, depth, latitude, depths: tuple[float, float], latitudes: 
     ``depth`` (c,) is that of the W points, or their density for ψ(y, σ); ``latitude`` (y,) that of the V points.
     """
     chosen = psi[..., box(depth, latitude[:, None], depths, latitudes)[..., 0]]
-    return chosen.amax(-1) if isinstance(psi, torch.Tensor) else chosen.max(-1)
+    return module(psi).amax(chosen, -1)
 
 
 def bottom_cell(psi, depth, latitude, depths: tuple[float, float], latitudes: tuple[float, float]):
@@ -57,5 +62,4 @@ def heat_transport(v, temperature, e1v, e3v):
 
 def on_northern_faces(x):
     """Mean of the T points south and north of each V point; the last row keeps its own value."""
-    xp = torch if isinstance(x, torch.Tensor) else np
-    return (x + xp.concatenate((x[..., 1:, :], x[..., -1:, :]), -2)) / 2
+    return (x + module(x).concatenate((x[..., 1:, :], x[..., -1:, :]), -2)) / 2

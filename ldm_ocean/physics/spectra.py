@@ -11,10 +11,12 @@ k begins at one wave a box. Fields are (..., y, x), numpy arrays or torch tensor
 import numpy as np
 import torch
 
+from .arrays import module
+
 
 def zonal_spectrum(x, spacing: float):
     """k (n,) and P (..., n) of waves along x, the mean over the box's rows; ``spacing`` [m] is that of the columns."""
-    xp, size = _module(x), x.shape[-1]
+    xp, size = module(x), x.shape[-1]
     power = abs(xp.fft.rfft(_prepared(x, (-1,)))) ** 2
     k = np.fft.rfftfreq(size, spacing)
     sides = np.where(
@@ -29,7 +31,7 @@ def radial_spectrum(x, spacing: tuple[float, float]):
     ``spacing`` [m] is that of rows and columns. The rings end at the lower of the two Nyquist wavenumbers: the shorter
     waves in the corners of the plane are left out.
     """
-    xp, size = _module(x), x.shape[-2:]
+    xp, size = module(x), x.shape[-2:]
     power = abs(xp.fft.fft2(_prepared(x, (-2, -1)))) ** 2 / (size[0] * size[1]) ** 2
     ky, kx = (np.fft.fftfreq(n, d) for n, d in zip(size, spacing, strict=True))
     width = 1 / min(n * d for n, d in zip(size, spacing, strict=True))
@@ -40,7 +42,7 @@ def radial_spectrum(x, spacing: tuple[float, float]):
 
 def log_power_error(power, truth, wavenumber, bands):
     """E_b [dex], shape (..., b), for ``bands`` [(k0, k1), ...] in cycles/m, k0 ≤ k < k1; NaN in an empty band."""
-    xp = _module(power)
+    xp = module(power)
     error = xp.log10(power / truth)
     inside = [(wavenumber >= low) & (wavenumber < high) for low, high in bands]
     return xp.stack([xp.mean(error[..., b], -1) if b.any() else xp.nan * error[..., 0] for b in inside], -1)
@@ -48,7 +50,7 @@ def log_power_error(power, truth, wavenumber, bands):
 
 def effective_resolution(power, truth, wavenumber):
     """λ_eff [m], shape (...); infinite where power is lost from the longest wave on."""
-    xp = _module(power)
+    xp = module(power)
     kept = xp.cumprod(1 * (2 * power >= truth), -1).sum(-1)
     return xp.concatenate((xp.full_like(wavenumber[:1], xp.inf), 1 / wavenumber))[kept]
 
@@ -83,7 +85,3 @@ def _prepared(x, axes: tuple[int, ...]):
 
 def _like(x, values):
     return torch.as_tensor(values, dtype=x.dtype, device=x.device) if isinstance(x, torch.Tensor) else values
-
-
-def _module(x):
-    return torch if isinstance(x, torch.Tensor) else np

@@ -8,9 +8,7 @@ wet if both are; its volume is that of its upper cell. numpy arrays and torch te
 
 from collections.abc import Callable
 
-import numpy as np
-import torch
-
+from .arrays import module
 from .eos import G
 
 
@@ -55,6 +53,5 @@ def strongly_unstable_volume(frequency, volume, limit: float = -1e-8):
 def least_stable(frequency, volume):
     """Smallest N² [s⁻²] of any wet pair, shape (...)."""
     wet = (volume[:-1] > 0) & (volume[1:] > 0)
-    if isinstance(frequency, torch.Tensor):
-        return torch.where(wet, frequency, torch.inf).amin((-3, -2, -1))
-    return np.where(wet, frequency, np.inf).min((-3, -2, -1))
+    xp = module(frequency)
+    return xp.amin(xp.where(wet, frequency, xp.inf), (-3, -2, -1))

@@ -7,6 +7,8 @@
 where the surface moves, of the same shape as ``u``. numpy arrays and torch tensors alike.
 """
 
+from .arrays import module
+
 SVERDRUP = 1e6
 
 
@@ -32,5 +34,4 @@ def corner_latitude(latitude):
 
 def gyre_maximum(psi, inside):
     """Largest ψ [Sv] among the F points ``inside`` (bool, (y, x)); shape (...)."""
-    chosen = psi[..., inside]
-    return chosen.amax(-1) if hasattr(chosen, "amax") else chosen.max(-1)
+    return module(psi).amax(psi[..., inside], -1)
