@@ -23,7 +23,6 @@ CHANNEL = (-65.0, -45.0)
 NX, NY, NZ, DEGREES = 13, 35, 18, 4.0
 FLOOR, DZ_TOP = 4000.0, 20.0
 GAMMA_T, GAMMA_S = 40.0, 3.858e-3
-RHO_0, CP = 1026.0, 3991.868
 
 
 @dataclass(frozen=True)

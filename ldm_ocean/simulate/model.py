@@ -22,6 +22,7 @@ from veros.core import advection, eke, momentum, thermodynamics, tke, utilities 
 from veros.core.external.solvers import get_linear_solver  # noqa: E402
 from veros.core.operators import at, update  # noqa: E402
 
+from ..physics.eos import C_P, RHO_0  # noqa: E402
 from . import basin  # noqa: E402
 
 LEVELS = 3  # Veros keeps three time levels; after three steps each is back in its place
@@ -181,8 +182,8 @@ class Model:
         target = basin.temperature_target(lat, cos_season, params[1])
         target = target + jnp.einsum("k,kxy->xy", eta[3:], self.target_modes)
         vs.surface_taux = tau_x * vs.maskU[:, :, -1]
-        heat = basin.GAMMA_T / (basin.RHO_0 * basin.CP) * (target - vs.temp[:, :, -1, vs.tau])
-        salt = basin.GAMMA_S / basin.RHO_0 * (basin.salinity_target(lat) - vs.salt[:, :, -1, vs.tau])
+        heat = basin.GAMMA_T / (RHO_0 * C_P) * (target - vs.temp[:, :, -1, vs.tau])
+        salt = basin.GAMMA_S / RHO_0 * (basin.salinity_target(lat) - vs.salt[:, :, -1, vs.tau])
         vs.forc_temp_surface, vs.forc_salt_surface = heat * top, salt * top
         stress = jnp.abs(vs.surface_taux) / settings.rho_0
         vs.forc_tke_surface = stress**1.5 * top
