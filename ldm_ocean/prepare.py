@@ -2,26 +2,18 @@
 
 import argparse
 import sys
-from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 
-import numpy as np
 import xarray as xr
 from tqdm import tqdm
 
 from .data.states import open_states
-from .errors import UserError, nearest
+from .errors import UserError
 from .grid import OceanGrid
-from .io import mesh as meshes
-from .io import veros
-from .io.checks import check_grid, check_values, shape_of
-from .io.names import Names
-from .io.source import Frame, Source, open_source
+from .io.run import DEFAULT_EQUATION, read_run
 from .io.store import StateWriter
 from .physics.eos import EQUATIONS
 
-DEFAULT_EQUATION = "seos"  # NEMO's idealised configurations
 EXAMPLES = """examples:
   NEMO means (T, U and V files of one run) with its mesh:
     ldm-ocean prepare run1_grid_T.nc run1_grid_U.nc run1_grid_V.nc --mesh mesh_mask.nc --out states.zarr \\
@@ -38,16 +30,6 @@ EXAMPLES = """examples:
     ldm-ocean prepare model.nc --map names.yaml --out states.zarr"""
 
 
-@dataclass(frozen=True)
-class Step:
-    """Where one state of one variable lies, and when."""
-
-    source: Source
-    index: int
-    day: float
-    season: float
-
-
 def prepare(
     sources: list[Path], out: Path, mesh: Path | None = None, mapping: Path | None = None,
     parameters: dict[str, float] | None = None, setting: str = "setting", split: str = "train",
@@ -56,139 +38,20 @@ def prepare(
 ) -> xr.Dataset:  # fmt: skip
     """Write the states found in ``sources`` to the Zarr store ``out`` and open it.
 
-    The files of one call are one ``setting``: one simulation with one set of ``parameters`` (name → value). Files that
-    hold different variables are joined by time, files that hold the same ones are put one after another. What the
-    files hold becomes the states' variables, unless ``variables`` names canonical ones. ``mesh`` is a mesh_mask;
-    without it mask and metrics come from the files' land and coordinates. Season comes from the calendar, 0 where
-    there is none. UserError, and no store, for anything that does not fit.
+    The files of one call are one ``setting``: one simulation with one set of ``parameters`` (name → value);
+    ``io.run.read_run`` says how they are read and joined. Season comes from the calendar, 0 where there is none.
+    UserError, and no store, for anything that does not fit.
     """
-    names = Names.load(mapping)
-    if not sources:
-        raise UserError("no files to prepare: name at least one")
-    mesh_source = open_source(mesh, names) if mesh else None
-    settings = veros.settings_of(mesh_source.data) if mesh_source else {}
-    opened = [open_source(path, names, settings) for path in sources]
-    for source in opened:
-        settings = settings or veros.settings_of(source.data)
-    timeline = _timeline(opened, names, variables)
-    if mesh_source and meshes.has_mask(mesh_source):
-        grid = meshes.read_mesh(mesh_source)
-    else:
-        cyclic = settings.get("enable_cyclic_x") if names.periodic_x is None else names.periodic_x
-        grid = meshes.derive_mesh(_providers(timeline, mesh_source), cyclic)
-    grid, cut = _fitted(grid, timeline, names)
-    equation = equation_of_state or veros.equation_of_state(settings) or DEFAULT_EQUATION
+    run = read_run(sources, mesh, mapping, variables, equation_of_state)
     parameters = dict(parameters or {})
-    grid = grid.assign_attrs(
-        equation_of_state=equation, x_overlap=int(cut), parameters=list(parameters), variables=list(timeline)
-    )
-    fields = _fields(timeline, names, grid)
+    grid = run.grid.assign_attrs(parameters=list(parameters))
     if append and Path(out).exists():
-        _check_same(Path(out), grid, fields, setting, split)
-    states = _states(timeline, names, grid, fields, cut)
-    with StateWriter(Path(out), grid, fields, append) as writer:
-        for state, season in tqdm(states, total=len(next(iter(timeline.values()))), unit="state", disable=not progress):
+        _check_same(Path(out), grid, run.fields, setting, split)
+    with StateWriter(Path(out), grid, run.fields, append) as writer:
+        for state, season in tqdm(run.states(), total=len(run), unit="state", disable=not progress):
             labels = {"setting": setting, "split": split, "season": season, "equilibrium": equilibrium}
             writer.append(state, labels | {k: float(v) for k, v in parameters.items()})
     return open_states(out)
-
-
-def _timeline(sources: list[Source], names: Names, wanted: list[str] | None) -> dict[str, list[Step]]:
-    """Variable → its steps in order of time; every variable has the same ones."""
-    timeline = {}
-    for name in names.variables:
-        found = [s for s in sources if name in s.variables]
-        steps = [Step(s, i, s.times.days[i], s.times.season[i]) for s in found for i in range(len(s.times.days))]
-        if steps and all(np.isfinite(step.day) for step in steps):
-            steps.sort(key=lambda step: step.day)
-            for a, b in pairwise(steps):
-                if b.day - a.day < 1e-6 and a.source is not b.source:
-                    raise UserError(f"{name} at one time is in {a.source.path} and {b.source.path}: give it once")
-        if steps:
-            timeline[name] = steps
-    for name in wanted or []:
-        if name not in timeline:
-            raise UserError(
-                f"no {name} in {_listed(sources)}{nearest(name, timeline) if timeline else ''}: name it with --map"
-            )
-    timeline = {k: v for k, v in timeline.items() if not wanted or k in wanted}
-    if not timeline:
-        seen = sorted({str(k) for s in sources for k in s.data.data_vars})[:12]
-        raise UserError(
-            f"no known variable in {_listed(sources)} (they hold {', '.join(seen) or 'nothing'}): name them with --map"
-        )
-    first, steps = next(iter(timeline.items()))
-    if not steps:
-        raise UserError(f"{_listed(sources)} hold no time step: give files with states")
-    for name, others in timeline.items():
-        if len(others) != len(steps):
-            raise UserError(f"{name} has {len(others)} time steps, {first} {len(steps)}: give files of the same times")
-        if any(abs(a.day - b.day) > 1e-3 for a, b in zip(steps, others, strict=True)):
-            raise UserError(f"{name} and {first} lie at different times: give files of the same times")
-    if any(np.isnan(step.season) for step in steps):
-        print("warning: the files tell no date, season is set to 0", file=sys.stderr)
-    return timeline
-
-
-def _listed(sources: list[Source]) -> str:
-    return ", ".join(str(s.path) for s in sources[:3]) + (" …" if len(sources) > 3 else "")
-
-
-def _providers(timeline: dict, mesh_source: Source | None) -> dict[str, Source]:
-    """Which file gives each variable's land when there is no mesh_mask."""
-    if mesh_source is not None:
-        if not mesh_source.variables:
-            raise UserError(
-                f"{mesh_source.path} holds neither tmask nor fields: give NEMO's mesh_mask.nc, or a file with fields"
-            )
-        return {k: mesh_source for k in mesh_source.variables}
-    return {name: steps[0].source for name, steps in timeline.items()}
-
-
-def _fitted(grid: xr.Dataset, timeline: dict, names: Names) -> tuple[xr.Dataset, bool]:
-    """The mesh with the files' levels and without overlap columns; UserError where files and mesh are not one grid."""
-    depths = {shape_of(steps[0].source, name)[0] for name, steps in timeline.items() if names.variables[name].deep}
-    wet_levels = int(grid.tmask.any(("y", "x")).values.nonzero()[0].max(initial=-1)) + 1
-    if wet_levels == 0:
-        raise UserError("the mask has no wet cell: give the mesh_mask of this grid with --mesh")
-    if len(depths) == 1 and wet_levels <= min(depths) < grid.sizes["depth"]:
-        grid = grid.isel(depth=slice(0, min(depths)))  # only land was below
-    for name, steps in timeline.items():
-        for source in {step.source for step in steps}:
-            check_grid(source, name, names, grid)
-    for name, steps in timeline.items():
-        if names.variables[name].point == "t" and names.variables[name].deep:
-            values = steps[0].source.read(name, steps[0].index).values
-            if meshes.overlaps(values, grid.tmask.values.astype(bool)):
-                return grid.isel(x=slice(1, -1)).assign_attrs(periodic_x=1), True
-            break
-    return grid, False
-
-
-def _fields(timeline: dict, names: Names, grid: xr.Dataset) -> dict[str, tuple]:
-    """Variable → (dimensions, shape, attributes) as the store takes them."""
-    out = {}
-    for name in timeline:
-        variable = names.variables[name]
-        dims = ("depth", "y", "x") if variable.deep else ("y", "x")
-        attrs = {"mask": f"{variable.point}mask", **variable.attrs}
-        out[name] = (dims, tuple(grid.sizes[d] for d in dims), attrs)
-    return out
-
-
-def _states(timeline: dict, names: Names, grid: xr.Dataset, fields: dict, cut: bool):
-    """Yield (variable → float32 array, NaN on land; season), one state after another."""
-    masks = {name: grid[attrs["mask"]].values.astype(bool) for name, (_, _, attrs) in fields.items()}
-    for number in range(len(next(iter(timeline.values())))):
-        state = {}
-        for name, steps in timeline.items():
-            step, mask = steps[number], masks[name] if names.variables[name].deep else masks[name][0]
-            frame = step.source.read(name, step.index)
-            if cut:
-                frame = Frame(*(a[..., 1:-1] for a in (frame.values, frame.hole, frame.zero)))
-            check_values(frame, name, names, mask, f"{step.source.path}, step {step.index}")
-            state[name] = np.where(mask, frame.values, np.nan).astype("float32")
-        yield state, float(np.nan_to_num(step.season))
 
 
 def _check_same(out: Path, grid: xr.Dataset, fields: dict, setting: str, split: str):
