@@ -19,13 +19,18 @@ from .data.states import open_states, parameters_of
 from .errors import UserError, nearest
 from .grid import OceanGrid
 from .io.atomic import write_text
+from .io.run import DEFAULT_EQUATION, read_run
 from .metrics.baselines import Baselines, in_season
 from .metrics.context import score_context
-from .metrics.scoring import EvaluateConfig, Generate, evaluate, score_states
+from .metrics.description import score_states
+from .metrics.scoring import EvaluateConfig, Generate, evaluate
+from .physics.eos import EQUATIONS
 
 TRAINING = "train"
+ABREAST = 4  # settings beside each other in a table
 EXAMPLES = """examples:
   ldm-ocean evaluate states.zarr --config configs/evaluate/dino.yaml         box means, transports … of any states
+  ldm-ocean evaluate DINO_00172800_restart.nc --mesh mesh_mask.nc            the same of one restart, nothing stored
   ldm-ocean evaluate data/dino-coarse --model pretrained/dino-coarse         a model on the store's test settings,
                                                                              beside baselines from its training ones
   ldm-ocean evaluate samples.zarr --reference data/dino-coarse               stored ensembles, on settings they cover
@@ -140,17 +145,29 @@ def training_states(store: xr.Dataset) -> xr.Dataset:
 
 def add_arguments(parser: argparse.ArgumentParser):
     """Of ``ldm-ocean evaluate``."""
-    parser.add_argument("store", help="states: a folder from `simulate` or a Zarr store from `prepare` or `sample`")
+    parser.add_argument(
+        "store",
+        help="states: a folder from `simulate`, a Zarr store from `prepare` or `sample`, or a file of any model",
+    )
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--model", help="score this OceanLDM folder on the test settings of STORE")
     how.add_argument("--reference", help="score the states of STORE against the settings of this store")
+    how.add_argument(
+        "--mesh", type=Path, help="STORE is a file of NEMO's, this its mesh_mask.nc (see `prepare --help`)"
+    )
+    parser.add_argument("--map", dest="mapping", type=Path, help="of a file: YAML table of names, as for `prepare`")
+    parser.add_argument(
+        "--equation-of-state",
+        choices=list(EQUATIONS),
+        help=f"of a file: default the source's own if it tells, else {DEFAULT_EQUATION}",
+    )
     parser.add_argument("--config", help="splits, members, regions (configs/evaluate/*.yaml)")
     parser.add_argument("--out", default="metrics.json", help="where the scores go (default: %(default)s)")
 
 
 def run(args: argparse.Namespace):
     """Score, print a table, write ``args.out`` atomically."""
-    config, store = load_config(args.config), open_states(args.store)
+    config, store = load_config(args.config), _states(args)
     if args.model:
         from .pipeline import OceanLDM
 
@@ -164,6 +181,17 @@ def run(args: argparse.Namespace):
     if not out.resolve().parent.is_dir():
         raise UserError(f"no folder {out.resolve().parent} for the scores: create it first")
     write_scores(out, result)
+
+
+def _states(args: argparse.Namespace) -> xr.Dataset:
+    """The store, or what the options say of a file; a Zarr store of other names is a file if it comes with a mesh."""
+    path = Path(args.store)
+    if path.is_file() or args.mesh:
+        run = read_run([path], args.mesh, args.mapping, equation_of_state=args.equation_of_state)
+        return run.load(path.name.split(".")[0])
+    if args.mapping or args.equation_of_state:
+        raise UserError(f"{path} is no file: --map and --equation-of-state were given to `ldm-ocean prepare`")
+    return open_states(path)
 
 
 def write_scores(path: Path, result: dict) -> None:
@@ -194,13 +222,18 @@ def score_table(result: dict) -> list[str]:
 
 
 def state_table(result: dict) -> list[str]:
-    """Lines: mean of every diagnostic by setting."""
-    names = list(result["units"])
-    lines = [_row("", [f"{n} [{result['units'][n]}]" for n in names])]
-    for setting, record in result["settings"].items():
-        lines.append(_row(setting, ["–" if record[n]["mean"] is None else f"{record[n]['mean']:.3f}" for n in names]))
+    """Lines: mean of every diagnostic, a few settings side by side."""
+    titles = {n: f"{n} [{unit}]" for n, unit in result["units"].items()}
+    width = max(map(len, titles.values()), default=0)
+    settings, lines = list(result["settings"].items()), []
+    for first in range(0, len(settings), ABREAST):
+        some = settings[first : first + ABREAST]
+        lines += ["", _row("", [name for name, _ in some], width)]
+        for name, title in titles.items():
+            means = [record[name]["mean"] for _, record in some]
+            lines.append(_row(title, ["–" if x is None else f"{x:.6g}" for x in means], width))
     return lines
 
 
-def _row(name: str, cells: list[str]) -> str:
-    return f"{name:20s}" + "".join(f"  {c:>22s}" for c in cells)
+def _row(name: str, cells: list[str], width: int = 20) -> str:
+    return f"{name:{width}s}" + "".join(f"  {c:>22s}" for c in cells)

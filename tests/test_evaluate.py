@@ -13,7 +13,7 @@ from ldm_ocean.errors import UserError
 from ldm_ocean.evaluate import load_config, score_model, score_states, score_store, training_states
 from ldm_ocean.metrics import Baselines, Regions
 from ldm_ocean.metrics.context import score_context
-from ldm_ocean.metrics.diagnostics import Box, Level
+from ldm_ocean.metrics.regions import Box, Level
 from ldm_ocean.metrics.scoring import EvaluateConfig, evaluate, verifying_states
 
 REGIONS = Regions(boxes={"upper": Box((0, 200), (-30, 30))}, levels={"t50": Level(50, (-30, 30))})

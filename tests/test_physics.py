@@ -6,10 +6,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ldm_ocean.data.fields import Fields
-from ldm_ocean.errors import UserError
-from ldm_ocean.grid import OceanGrid
-from ldm_ocean.metrics.diagnostics import Box, Diagnostics, Gyre, Level, Regions, Section
 from ldm_ocean.physics.boxes import at_depth, box, box_mean, mean_at_depth
 from ldm_ocean.physics.stratification import unstable_volume
 from ldm_ocean.physics.transport import (
@@ -116,53 +112,3 @@ def test_an_inverted_column_is_wholly_unstable_and_land_below_is_no_pair():
     assert unstable_volume(-t, t, depth, volume, density) == 0
     half = np.where(np.arange(NX) == 0, t, -t)  # one inverted column with a single wet pair
     assert unstable_volume(half, t, depth, volume, density) == pytest.approx(100 / (1 + 3 * (NX - 1)))
-
-
-REGIONS = Regions(
-    boxes={"upper": Box((0, 200), (-30, 30)), "rest": Box((0, 200), (-30, 30), outside=True)},
-    levels={"t50": Level(50, (-30, 30))},
-    sections={"channel": Section(0, (-50, 0))},
-    gyres={"north": Gyre((0, 40))},
-)
-
-
-def test_diagnostics_find_their_variables_by_standard_name_and_name_their_units(states, grid, tensor):
-    own = Diagnostics(grid, Fields.from_dataset(states), REGIONS, "vallis")
-    values = own(tensor)
-    assert own.units["t50"] == "degC" and own.units["channel"] == own.units["north"] == "Sv"
-    assert set(own.units) == {
-        *("upper.toce", "upper.soce", "rest.toce", "rest.soce", "t50", "channel", "north", "unstable_volume")
-    }
-    assert all(v.shape == (len(tensor),) and np.isfinite(v).all() for v in values.values())
-    renamed = states.rename(toce="thetao", soce="so", uoce="uo", voce="vo", ssh="zos")
-    other = Diagnostics(grid, Fields.from_dataset(renamed), REGIONS, "vallis")(tensor)
-    np.testing.assert_array_equal(other["channel"], values["channel"])
-    np.testing.assert_array_equal(other["upper.thetao"], values["upper.toce"])
-
-
-def test_a_state_without_currents_or_salinity_still_has_the_diagnostics_it_can_have(states, grid):
-    fields = Fields.from_dataset(states, ["toce"])
-    assert set(Diagnostics(grid, fields, REGIONS, "vallis").units) == {"upper.toce", "rest.toce", "t50"}
-
-
-@pytest.mark.parametrize(
-    ("regions", "message"),
-    [
-        (Regions(boxes={"a": Box((0, 100), (80, 90))}), "box 'a'"),
-        (Regions(levels={"b": Level(9000, (-30, 30))}), "level 'b'.*outside"),
-        (Regions(levels={"b": Level(50, (80, 90))}), "level 'b'"),
-        (Regions(sections={"c": Section(0, (30, 50))}), "section 'c'"),
-        (Regions(gyres={"d": Gyre((80, 90))}), "gyre 'd'"),
-    ],
-)
-def test_a_region_without_water_is_an_error_that_names_it(states, grid, fields, regions, message):
-    with pytest.raises(UserError, match=message):
-        Diagnostics(grid, fields, regions, "vallis")
-
-
-def test_the_transport_of_a_re_entrant_channel_is_read_at_its_opening(states, grid, fields):
-    state = np.zeros((len(fields), *grid.shape))
-    state[2] = 0.05 * grid["umask"]
-    expected = (0.05 * grid["umask"] * grid["e3u"] * grid["e2u"]).sum(0)[:4, 0].sum() / 1e6
-    assert Diagnostics(grid, fields, REGIONS)(state)["channel"] == pytest.approx(expected)
-    assert OceanGrid.from_dataset(states).periodic_x
