@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,8 +15,8 @@ from benchmarks.skill.summary import summarise
 from ldm_ocean.data.fields import Fields
 from ldm_ocean.evaluate import training_states
 from ldm_ocean.grid import OceanGrid
-from ldm_ocean.metrics import Regions
-from ldm_ocean.metrics.diagnostics import Box, Level
+from ldm_ocean.metrics import Regions, bootstrap
+from ldm_ocean.metrics.regions import Box, Level
 from ldm_ocean.metrics.scoring import EvaluateConfig
 
 from .conftest import small_states
@@ -66,14 +67,32 @@ def store(law):
 
 
 @pytest.fixture(scope="module")
-def results(store, law):
+def contestants(store, law):
     copies = torch.from_numpy(law.fields.stack(training_states(store), law.grid))
 
     def copy(parameters, season, members, seed):
         return copies[torch.randperm(len(copies), generator=torch.Generator().manual_seed(seed))[:members]]
 
-    contestants = {"perfect": Method(law.draw, 3, 1.5), "copier": Method(copy, None, None)}
-    return run(store, CONFIG, contestants | baselines(store, law.grid, law.fields), seeds=2)
+    out = {"perfect": Method(law.draw, 3, {"fit": 1.5}), "copier": Method(copy), "slow": Method(law.draw, seeds=1)}
+    return out | baselines(store, law.grid, law.fields)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("records")
+
+
+@pytest.fixture(scope="module")
+def quick():
+    """Fewer draws: the tests look at values, not at the ends of intervals."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bootstrap, "DRAWS", 200)
+        yield
+
+
+@pytest.fixture(scope="module")
+def results(store, contestants, folder, quick):
+    return run(store, CONFIG, contestants, 2, folder)
 
 
 def test_a_perfect_generator_is_reliable_diverse_and_no_copier(results):
@@ -118,11 +137,62 @@ def test_the_perfect_generator_responds_as_the_ocean_does_and_climatology_is_dea
         assert abs(own[REFERENCE]["slope"]) < 0.3
 
 
+def test_a_slow_method_takes_part_on_its_seeds_only_and_without_the_sweeps(results, folder):
+    assert (folder / "slow-0.json").exists() and not (folder / "slow-1.json").exists()
+    assert "slow" not in results["response"]["wind"]["upper.toce"]
+    slow, perfect = (results["splits"]["test"][m]["crps"]["toce"][0] for m in ("slow", "perfect"))
+    assert slow == pytest.approx(perfect, rel=0.05) and slow != perfect
+
+
+def test_the_simulation_stands_beside_the_methods_and_is_no_contestant(results):
+    for split in ("test", "edge"):
+        own = results["splits"][split]["simulation"]
+        assert own["memorisation"]["all"][0] == pytest.approx(1, abs=0.1)
+        assert own["relative_crps"]["all"][0] < 1 and own["census"]["all"][1] <= own["census"]["all"][0]
+    assert "simulation" not in results["methods"]
+
+
+def test_the_truth_has_a_range_of_every_scalar_and_a_perfect_generator_lies_in_it(results):
+    for split in ("test", "edge"):
+        for name, (mean, least, greatest) in results["truth"][split].items():
+            assert least <= mean <= greatest
+            value, *_ = results["splits"][split]["perfect"]["diagnostic_mean"][name]
+            room = 0.5 * (greatest - least) + 1e-9
+            assert least - room <= value <= greatest + room
+
+
+def test_water_masses_of_a_perfect_generator_are_nearer_to_the_truth_than_those_of_climatology(results):
+    distance = {m: own["census"]["all"][0] for m, own in results["splits"]["test"].items()}
+    assert distance["perfect"] < 0.7 * distance[REFERENCE]
+
+
+def test_a_second_run_draws_nothing_again_and_one_of_other_weights_does(store, contestants, folder, results):
+    def refuse(*_):
+        raise AssertionError("drawn again")
+
+    idle = {m: replace(own, sample=refuse) for m, own in contestants.items()}
+    assert run(store, CONFIG, idle, 2, folder)["splits"] == results["splits"]
+    (folder / "perfect-1.json").unlink()
+    with pytest.raises(AssertionError, match="drawn again"):
+        run(store, CONFIG, idle, 2, folder)
+    with pytest.raises(AssertionError, match="drawn again"):
+        run(store, CONFIG, idle | {"perfect": replace(idle["perfect"], digest="other")}, 1, folder)
+
+
 def test_the_page_has_every_method_and_is_made_from_the_json_alone(results):
     text = page(json.loads(json.dumps(results, allow_nan=False)))
-    for method in ("perfect", "copier", *(m for m in results["methods"])):
+    for method in ("simulation", "truth", *results["methods"]):
         assert f"| {method} |" in text
-    for heading in ("## test", "## edge", "### CRPS, test", "### wind", "### mixing", "toce [degC]"):
+    assert not [line for line in text.splitlines() if line.startswith("| simulation") and "**" in line]
+    for heading in (
+        "### Physics, edge",
+        "## test",
+        "## edge",
+        "### CRPS, test",
+        "### wind",
+        "### mixing",
+        "toce [degC]",
+    ):
         assert heading in text
     assert "nan" not in text and "None" not in text and "diffusers" in text
 
@@ -150,7 +220,7 @@ def test_the_command_goes_on_without_diffusers_and_says_so(road, tmp_path, monke
     monkeypatch.delitem(sys.modules, "benchmarks.skill.unet", raising=False)
     (tmp_path / "c.yaml").write_text("{members: 3, verifying: 2}")
     places = ["--states", road["states.zarr"], "--model", road["diffusion"], "--config", tmp_path / "c.yaml"]
-    main([*map(str, places), "--seeds", "1", "--out", str(tmp_path / "results.md")])
+    main([*map(str, places), "--seeds", "1", "--out", str(tmp_path / "results.md"), "--run", str(tmp_path)])
     assert "diffusers is not installed" in capsys.readouterr().err
     found = json.loads((tmp_path / "results.json").read_text())
     assert OURS in found["methods"] and PIXEL not in found["methods"]

@@ -8,6 +8,8 @@ import torch
 
 pytest.importorskip("diffusers")
 
+from diffusers import DDPMScheduler
+
 from benchmarks.skill import unet
 from benchmarks.skill.unet import Images, Labelled, PixelDDPM, Task, UNet
 from ldm_ocean.data.states import parameters_of
@@ -81,7 +83,7 @@ def test_a_finished_run_is_not_trained_again_and_keeps_its_budget(fitted, data, 
     train, validation, volumes = data
     before = json.loads((fitted.run / "budget.json").read_text())
     monkeypatch.setattr(unet, "PRECISION", "no")
-    monkeypatch.setattr(unet, "seconds_a_step", lambda task: pytest.fail("measured again"))
+    monkeypatch.setattr(unet, "seconds_a_step", lambda *_: pytest.fail("measured again"))
     again = PixelDDPM(volumes, fitted.run, 99, validation, WIDTHS).fit(*train)
     after = json.loads((fitted.run / "budget.json").read_text())
     assert after["steps"] == before["steps"] and fitted.training_seconds > 0
@@ -89,10 +91,33 @@ def test_a_finished_run_is_not_trained_again_and_keeps_its_budget(fitted, data, 
         assert torch.equal(a, b)
 
 
-def test_members_follow_seed_and_number_whatever_the_batch_and_land_is_zero(fitted, data):
+@pytest.mark.parametrize("sampler", ["sample", "sample_ancestrally"])
+def test_members_follow_seed_and_number_whatever_the_batch_and_land_is_zero(fitted, data, sampler, monkeypatch):
     train, _, volumes = data
-    draw = lambda members, seed: fitted.sample(train.parameters[0], 0.3, members, seed)  # noqa: E731
+    monkeypatch.setattr(unet, "STEPS", 50)
+    draw = lambda members, seed: getattr(fitted, sampler)(train.parameters[0], 0.3, members, seed)  # noqa: E731
     three, two = draw(3, 0), draw(2, 0)
     torch.testing.assert_close(three[:2], two, rtol=1e-4, atol=1e-4)
     assert not torch.equal(two, draw(2, 1)) and (three[:, volumes == 0] == 0).all()
     assert torch.isfinite(three).all() and three.shape[1:] == volumes.shape
+
+
+@pytest.mark.parametrize("sampler", ["sample", "sample_ancestrally"])
+def test_both_samplers_draw_from_the_distribution_whose_noise_the_network_knows(fitted, data, sampler, monkeypatch):
+    """For normalised states that are one number ± 0.1 in every cell, far outside [−1, 1], the noise is known."""
+    middle, spread = 3.0, 0.1
+    shares = DDPMScheduler(num_train_timesteps=unet.STEPS).alphas_cumprod
+
+    def noise(x, t, condition):
+        share = shares[t]
+        return (1 - share).sqrt() * (x - share.sqrt() * middle) / (share * spread**2 + 1 - share)
+
+    monkeypatch.setattr(fitted, "model", noise)
+    monkeypatch.setattr(fitted.images, "inverse", lambda images: images)
+    drawn = getattr(fitted, sampler)(data[0].parameters[0], 0.3, 4, seed=0)
+    assert float(drawn.mean()) == pytest.approx(middle, abs=0.02)
+    assert float(drawn.std()) == pytest.approx(spread, rel=0.25)
+
+
+def test_the_pace_of_the_network_is_that_of_one_member(fitted):
+    assert 0 < fitted.seconds_an_evaluation() < 0.1

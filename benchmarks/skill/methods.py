@@ -1,34 +1,44 @@
 """Who takes part: each method as ``sample(parameters (P,), season, members, seed) → (M, V, D, Y, X)``, and its cost."""
 
+import hashlib
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
 import xarray as xr
-from torch import Tensor
+from torch import Tensor, nn
 
 from ldm_ocean import OceanLDM
 from ldm_ocean.data.fields import Fields
 from ldm_ocean.data.states import parameters_of
 from ldm_ocean.errors import UserError
-from ldm_ocean.evaluate import model_functions, training_states
+from ldm_ocean.evaluate import training_states
 from ldm_ocean.grid import OceanGrid
 from ldm_ocean.metrics import BASELINES
 
-OURS, REFERENCE, PIXEL = "ldm_ocean", "climatology", "pixel_ddpm"
+from .cost import training_seconds
+
+OURS, REFERENCE, PIXEL, PIXEL_ALL = "ldm_ocean", "climatology", "pixel_ddpm", "pixel_ddpm_1000"
 
 
 @dataclass(frozen=True)
 class Method:
-    """A fitted sampler. ``parameters`` counts learnt numbers; None where the training states themselves are kept."""
+    """A fitted sampler. ``parameters`` counts learnt numbers; None where the training states themselves are kept.
+
+    ``training`` [s] by stage. ``seeds``: on how many a method that is too slow for all takes part, and then without
+    the sweeps; ``seconds`` a member, where known beforehand. ``digest`` tells its weights from others.
+    """
 
     sample: Callable[[np.ndarray, float, int, int], Tensor]
-    parameters: int | None
-    training_seconds: float | None
+    parameters: int | None = None
+    training: dict[str, float] = field(default_factory=dict)
+    seeds: int | None = None
+    seconds: float | None = None
+    digest: str = ""
 
 
 def methods(store: xr.Dataset, model: Path, run: Path, minutes: float) -> dict[str, Method]:
@@ -38,23 +48,26 @@ def methods(store: xr.Dataset, model: Path, run: Path, minutes: float) -> dict[s
         raise UserError(
             f"{model} was trained on another grid than that of the states: name a pair that belongs together"
         )
-    out = {OURS: ours(ocean)} | baselines(store, ocean.grid, ocean.fields)
+    training = training_seconds(model)
+    out = {OURS: ours(ocean, training)} | baselines(store, ocean.grid, ocean.fields)
     try:
-        return out | {PIXEL: pixel(store, ocean.grid, ocean.fields, run, minutes)}
+        return out | pixel(store, ocean.grid, ocean.fields, run, minutes)
     except ImportError:
         print(f"{PIXEL} is left out: diffusers is not installed (pip install -e '.[bench]')", file=sys.stderr)
         return out
 
 
-def ours(ocean: OceanLDM) -> Method:
-    """The whole road from parameters to states; trained elsewhere, so its time is not known here."""
-    generate, _ = model_functions(ocean)
-    networks = (ocean.codec, ocean.denoiser)
+def ours(ocean: OceanLDM, training: dict[str, float], **options) -> Method:
+    """The whole road from parameters to states, with ``options`` of ``OceanLDM.sample``."""
 
     def sample(parameters, season, members, seed):
-        return generate(dict(zip(ocean.scaler.names, map(float, parameters), strict=True)), season, members, seed)
+        asked = dict(zip(ocean.scaler.names, map(float, parameters), strict=True))
+        states = ocean.sample(asked, members=members, seed=seed, season=season, **options)
+        return torch.from_numpy(ocean.fields.stack(states.rename(member="sample"), ocean.grid))
 
-    return Method(sample, sum(p.numel() for n in networks for p in n.parameters()), None)
+    networks = (ocean.codec, ocean.denoiser)
+    count = sum(p.numel() for n in networks for p in n.parameters())
+    return Method(sample, count, training, digest=f"{digest(*networks)} {options}")
 
 
 def baselines(store: xr.Dataset, grid: OceanGrid, fields: Fields) -> dict[str, Method]:
@@ -65,13 +78,13 @@ def baselines(store: xr.Dataset, grid: OceanGrid, fields: Fields) -> dict[str, M
         start = time.perf_counter()
         fitted = new(fields.volumes(grid)).fit(*training)
         eofs = getattr(fitted, "eofs", None)
-        out[name] = Method(fitted.sample, None if eofs is None else eofs.size, time.perf_counter() - start)
+        out[name] = Method(fitted.sample, None if eofs is None else eofs.size, {"fit": time.perf_counter() - start})
     return out
 
 
-def pixel(store: xr.Dataset, grid: OceanGrid, fields: Fields, run: Path, minutes: float) -> Method:
-    """The published recipe, trained here; ImportError without diffusers."""
-    from .unet import Labelled, PixelDDPM
+def pixel(store: xr.Dataset, grid: OceanGrid, fields: Fields, run: Path, minutes: float) -> dict[str, Method]:
+    """The published recipe, trained here, with few steps and with all of its own; ImportError without diffusers."""
+    from .unet import SAMPLING_STEPS, STEPS, Labelled, PixelDDPM
 
     validation = np.flatnonzero((store.split.values == "validation") & store.equilibrium.values)
     if not len(validation):
@@ -82,9 +95,24 @@ def pixel(store: xr.Dataset, grid: OceanGrid, fields: Fields, run: Path, minutes
     fitted = PixelDDPM(fields.volumes(grid), run, minutes, held_out).fit(
         *labelled(training_states(store), grid, fields)
     )
-    return Method(fitted.sample, sum(p.numel() for p in fitted.model.parameters()), fitted.training_seconds)
+    count, pace = sum(p.numel() for p in fitted.model.parameters()), fitted.seconds_an_evaluation()
+    about = (count, {"training": fitted.training_seconds})
+    weights = digest(fitted.model)
+    return {
+        PIXEL: Method(fitted.sample, *about, seconds=SAMPLING_STEPS * pace, digest=weights),
+        PIXEL_ALL: Method(fitted.sample_ancestrally, *about, seeds=1, seconds=STEPS * pace, digest=weights),
+    }
 
 
 def labelled(data: xr.Dataset, grid: OceanGrid, fields: Fields) -> tuple[Tensor, np.ndarray, np.ndarray, np.ndarray]:
     """States, parameters, season, setting names."""
     return torch.from_numpy(fields.stack(data, grid)), parameters_of(data), data.season.values, data.setting.values
+
+
+def digest(*networks: nn.Module) -> str:
+    """SHA-256 of all weights."""
+    h = hashlib.sha256()
+    for network in networks:
+        for name, x in sorted(network.state_dict().items()):
+            h.update(name.encode() + x.detach().cpu().contiguous().numpy().tobytes())
+    return h.hexdigest()

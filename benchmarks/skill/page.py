@@ -1,5 +1,9 @@
 """The score board as markdown."""
 
+from ldm_ocean.metrics.scoring import SIMULATION
+
+from .methods import OURS
+
 ABOUT = """# Score board
 
 `python -m benchmarks.skill` wrote this page: {seeds} seeds, {members} members for each of {verifying} verifying states
@@ -7,8 +11,21 @@ of a setting. Brackets are 95 % bootstrap intervals over settings ({counts}); bo
 defined in `ldm_ocean/metrics/kernels.py`. CRPS and energy score are fair; *relative* ones are ratios to climatology,
 averaged over variables. Memorisation is the distance to the nearest training state over that of held-out truth,
 diversity the variance over the seasons relative to the truth's: both are one for a perfect generator, as is
-spread/skill. Coverage is that of the central 80 % interval, where there are members enough. {steps}
+spread/skill. Coverage is that of the central 80 % interval, where there are members enough. T–S census is the sliced
+Wasserstein distance between the volumes of temperature and salinity, in units of their spread over the ocean.
+
+`{simulation}` is the truth's own sampling uncertainty: the other equilibrium states of the very setting and season as
+an ensemble for each verifying one. It has seen the test truth and is no contestant; what lies within its interval is
+chance. {steps}
 """
+COSTS = """Training on the machine that wrote this page. That of `{ours}` was not timed: it is the number of its steps
+times the time of a step measured here, validation not counted."""
+PHYSICS = """Means over members, seasons and seeds; of the truth the mean over the settings (least … greatest). Where
+the truth is not zero, zero is no target: a state is physical where it lies in the range of the data's own.
+`surface_heat_flux`, where it stands, is that into the ocean by its own forcing, zero over a year in equilibrium."""
+POWER = """log10 of the mean zonal power spectrum over that of the truth [dex], in boxes without land of all levels:
+*long* waves are longer than four columns. Zero is right; a negative number is power that lacks; bold is nearest to
+zero."""
 RESPONSE = """Means of diagnostics over one-at-a-time sweeps, generated against simulated: slope with its interval, R².
 *Signal* is the spread of the simulated means over the sweep in units of that within a setting, seasons
 included: where it is small, a slope means little."""
@@ -17,6 +34,7 @@ HEADLINE = {
     "relative_energy": "energy score, relative",
     "memorisation": "memorisation",
     "diversity": "diversity",
+    "census": "T–S census",
 }
 DETAILS = {
     "crps": "CRPS",
@@ -26,14 +44,24 @@ DETAILS = {
     "coverage": "Coverage",
     "diagnostic_crps": "CRPS of scalar diagnostics",
 }
-ERRORS = {"relative_crps", "relative_energy", "crps", "energy", "rmse", "diagnostic_crps"}  # the lower the better
+ERRORS = {
+    "relative_crps",
+    "relative_energy",
+    "census",
+    "crps",
+    "energy",
+    "rmse",
+    "diagnostic_crps",
+    "power",
+}  # the nearer to zero the better
 UNITLESS = {"spread_skill", "coverage"}
 
 
 def page(results: dict) -> str:
     """All tables of ``results`` (the JSON beside it)."""
     counts = ", ".join(f"{split}: {len(names)}" for split, names in results["settings"].items())
-    lines = [ABOUT.format(**results["about"], counts=counts), "## Costs", "", *costs(results["methods"])]
+    lines = [ABOUT.format(**results["about"], counts=counts, simulation=SIMULATION), "## Costs", ""]
+    lines += [COSTS.format(ours=OURS), "", *costs(results["methods"])]
     for split, by_method in results["splits"].items():
         lines += ["", f"## {split}", "", *_table(by_method, [(k, "all", title) for k, title in HEADLINE.items()])]
         for kind, title in DETAILS.items():
@@ -41,6 +69,11 @@ def page(results: dict) -> str:
             units = {} if kind in UNITLESS else results["units"]
             columns = [(kind, n, n + (f" [{units[n]}]" if n in units else "")) for n in names]
             lines += ["", f"### {title}, {split}", "", *_table(by_method, columns)]
+        lines += ["", f"### Physics, {split}", "", PHYSICS, ""]
+        lines += physics(by_method, results["truth"][split], results["units"])
+        bands = [("power", n, n) for n in next(iter(by_method.values()))["power"]]
+        if bands:
+            lines += ["", f"### Power by wavelength, {split}", "", POWER, "", *_table(by_method, bands)]
     if results["response"]:
         lines += ["", "## Parameter response", "", RESPONSE, *response_tables(results["response"])]
     return "\n".join(lines) + "\n"
@@ -50,8 +83,20 @@ def costs(methods: dict) -> list[str]:
     """Table of parameters and seconds."""
     lines = [_row(["method", "parameters", "training [s]", "a member [s]"]), "|---" * 4 + "|"]
     for name, m in methods.items():
-        cells = [f"{m['parameters']:,}" if m["parameters"] else "–", _number(m["training_seconds"])]
+        training = ", ".join(f"{stage} {_number(s)}" for stage, s in m["training_seconds"].items()) or "–"
+        cells = [f"{m['parameters']:,}" if m["parameters"] else "–", training]
         lines.append(_row([name, *cells, _number(m["seconds_a_member"])]))
+    return lines
+
+
+def physics(by_method: dict, truth: dict, units: dict[str, str]) -> list[str]:
+    """Table of scalars: the truth with its range, then each method with its interval."""
+    lines = [_row(["method", *(f"{k} [{units[k]}]" for k in truth)]), "|---" * (1 + len(truth)) + "|"]
+    lines.append(
+        _row(["truth", *(f"{_number(x)} ({_number(low)} … {_number(high)})" for x, low, high in truth.values())])
+    )
+    for method, scores in by_method.items():
+        lines.append(_row([method, *(_interval(scores["diagnostic_mean"][k]) for k in truth)]))
     return lines
 
 
@@ -74,9 +119,10 @@ def _table(by_method: dict, columns: list[tuple[str, str, str]]) -> list[str]:
     for method, scores in by_method.items():
         cells = []
         for kind, name, _ in columns:
-            values = [own[kind][name][0] for own in by_method.values() if own[kind][name][0] is not None]
-            cell, value = _interval(scores[kind][name]), scores[kind][name][0]
-            best = kind in ERRORS and value is not None and value == min(values)
+            found = {m: abs(own[kind][name][0]) for m, own in by_method.items() if own[kind][name][0] is not None}
+            ranked = {m: x for m, x in found.items() if m != SIMULATION and kind in ERRORS}
+            cell = _interval(scores[kind][name])
+            best = method in ranked and ranked[method] == min(ranked.values())
             cells.append(f"**{cell}**" if best else cell)
         lines.append(_row([method, *cells]))
     return lines

@@ -3,6 +3,7 @@
 import numpy as np
 
 from ldm_ocean.metrics.bootstrap import bootstrap
+from ldm_ocean.metrics.kernels import ratio
 from ldm_ocean.metrics.response import response, sweeps
 
 from .board import Board, Record
@@ -44,14 +45,24 @@ def _scores(arrays: dict) -> dict[str, dict[str, Interval]]:
 
 
 def _relative(own: dict, reference: dict) -> dict[str, dict[str, Interval]]:
-    def ratio(x, y):
+    def over(x, y):
         return float((x.mean((0, 1)) / y.mean((0, 1))).mean())
 
     def stacked(arrays, kind):
         return np.stack(list(arrays[kind].values()), -1)
 
     pairs = {"relative_crps": "crps", "relative_energy": "energy_of_state"}
-    return {k: {"all": bootstrap(ratio, stacked(own, s), stacked(reference, s))} for k, s in pairs.items()}
+    return {k: {"all": bootstrap(over, stacked(own, s), stacked(reference, s))} for k, s in pairs.items()}
+
+
+def ranges(board: Board, splits: dict[str, list[str]]) -> dict[str, dict[str, Interval]]:
+    """{split: {scalar: (mean, least, greatest)}} of the truth over its settings."""
+    out = {}
+    for split, settings in splits.items():
+        own = [board.of_truth(name) for name in settings]
+        columns = {k: np.array([x[k] for x in own]) for k in own[0]}
+        out[split] = {k: (float(x.mean()), float(x.min()), float(x.max())) for k, x in columns.items()}
+    return out
 
 
 def _mean(x: np.ndarray) -> float:
@@ -62,18 +73,21 @@ def _rms(x: np.ndarray) -> float:
     return float(np.sqrt((x**2).mean()))
 
 
-def responses(board: Board, names: list[str], means: dict[str, list[dict[str, np.ndarray]]]) -> dict:
+def responses(board: Board, names: list[str], means: dict[str, list[dict[str, dict[str, float]]]]) -> dict:
     """{parameter: {diagnostic: {"signal": number, method: {slope, low, high, r2}}}}, seeds averaged.
+
+    ``means`` by method, seed, setting of the sweep and diagnostic.
 
     ``signal`` is the spread of the simulated means over the sweep in units of that within a setting, seasons included:
     where it is small, a slope means little.
     """
-    simulated, within = board.simulated()
+    simulated, within = board.response()
     members = sweeps(np.stack([c.parameters for c in board.sweep.values()]))
     out: dict = {}
     for name, own in zip(names, members, strict=True):
-        out[name] = {k: {"signal": float(x[own].std() / within[k][own].mean())} for k, x in simulated.items()}
+        out[name] = {k: {"signal": float(ratio(x[own].std(), within[k][own].mean()))} for k, x in simulated.items()}
         for method, seeds in means.items():
             for k, x in simulated.items():
-                out[name][k][method] = vars(response(x[own], np.mean([seed[k][own] for seed in seeds], 0)))
+                generated = np.mean([[seed[s][k] for s in board.sweep] for seed in seeds], 0)
+                out[name][k][method] = vars(response(x[own], generated[own]))
     return out
