@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.skill.__main__ import jsonable, main, run
+from benchmarks.skill.__main__ import main, run
 from benchmarks.skill.methods import OURS, PIXEL, REFERENCE, Method, baselines
 from benchmarks.skill.page import page
 from benchmarks.skill.summary import summarise
@@ -206,13 +206,6 @@ def test_pooling_takes_means_of_squares_for_errors_and_means_for_the_rest():
     own = summarise({REFERENCE: seeds}, {"test": ["a", "b"]})["test"][REFERENCE]
     assert own["rmse"]["t"][0] == pytest.approx(np.sqrt(12.5)) and own["crps"]["t"][0] == 3.5
     assert own["spread_skill"]["t"] == pytest.approx((2, 2, 2))
-
-
-def test_what_is_not_a_number_becomes_null():
-    assert jsonable({"a": (np.nan, 1.0), "b": [np.float64("inf"), "x", None, 2]}) == {
-        "a": [None, 1.0],
-        "b": [None, "x", None, 2],
-    }
 
 
 def test_the_command_goes_on_without_diffusers_and_says_so(road, tmp_path, monkeypatch, capsys):

@@ -11,7 +11,7 @@ from ldm_ocean.evaluate import training_states
 from ldm_ocean.grid import OceanGrid
 from ldm_ocean.metrics import Baselines
 from ldm_ocean.metrics.baselines import SEASON_WINDOW
-from ldm_ocean.metrics.scoring import REFERENCE, SIMULATION, EvaluateConfig, Tally, evaluate
+from ldm_ocean.metrics.scoring import REFERENCE, SIMULATION, EvaluateConfig, Tally, evaluate, jsonable
 from ldm_ocean.metrics.truth import Truth, others_in_season
 
 from .conftest import small_states
@@ -90,3 +90,10 @@ def test_the_range_of_a_diagnostic_is_that_of_all_states_of_the_setting(result):
     for record in result["settings"].values():
         own = record["diagnostics"]["truth"]["unstable_volume"]
         assert own["low"] < own["mean"] < own["high"] and own["high"] - own["low"] > 1.5 * own["std"]
+
+
+def test_what_is_not_a_number_becomes_null():
+    assert jsonable({"a": (np.nan, 1.0), "b": [np.float64("inf"), "x", None, 2]}) == {
+        "a": [None, 1.0],
+        "b": [None, "x", None, 2],
+    }

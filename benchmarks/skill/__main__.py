@@ -9,11 +9,9 @@ on. Records know their model, states and config, not the code: delete --run/reco
 
 import argparse
 import json
-import math
 import sys
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from tqdm import tqdm
 
@@ -21,7 +19,7 @@ from ldm_ocean import open_states
 from ldm_ocean.errors import UserError, exit_politely
 from ldm_ocean.evaluate import load_config
 from ldm_ocean.io.atomic import write_text
-from ldm_ocean.metrics.scoring import SIMULATION
+from ldm_ocean.metrics.scoring import SIMULATION, jsonable
 
 from .board import SWEEP_MEMBERS, Board
 from .methods import PIXEL, PIXEL_ALL, methods
@@ -110,15 +108,6 @@ def sampling_note(contestants: dict) -> str:
         f"`{PIXEL}` is sampled with {SAMPLING_STEPS} of its {STEPS} steps; `{PIXEL_ALL}`, the same network, as "
         "published with all of them, for one seed and without the sweeps."
     )
-
-
-def jsonable(x: Any) -> Any:
-    """Without NaN, which is not JSON."""
-    if isinstance(x, dict):
-        return {k: jsonable(v) for k, v in x.items()}
-    if isinstance(x, list | tuple):
-        return [jsonable(v) for v in x]
-    return None if isinstance(x, float) and not math.isfinite(x) else x
 
 
 def main(arguments: list[str] | None = None) -> None:

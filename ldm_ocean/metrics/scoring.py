@@ -1,4 +1,4 @@
-"""Score a generator of ocean states on settings it has never seen, beside the baselines; or any store of states.
+"""Score a generator of ocean states on settings it has never seen, beside the baselines.
 
 For each setting some of its equilibrium states, spread over the seasons, are the verifying truth; each is met by an
 ensemble drawn for the setting's parameters and that state's season. Scores are taken against the truth and, where an
@@ -120,7 +120,7 @@ def evaluate(
         record["relative_crps"] = _relative([r for r in settings.values() if r["split"] == split], names)
     units = {f.name: f.attrs.get("units", "1") for f in fields} | diagnostics.units
     head = {"members": config.members, "verifying": config.verifying, "units": units, "depth": grid["gdept"].tolist()}
-    return _jsonable({**head, "splits": splits, "settings": settings})
+    return jsonable({**head, "splits": splits, "settings": settings})
 
 
 def _settings(truth, splits) -> list[tuple[str, str]]:
@@ -234,27 +234,12 @@ def _relative(settings: list[dict], variables: list[str]) -> dict:
     return {m: {k: bootstrap(over, x, reference[k]) for k, x in crps(m).items() if k in reference} for m in methods}
 
 
-def _jsonable(x):
+def jsonable(x):
+    """Nested dictionaries and sequences of numbers without NaN, which is not JSON: null instead."""
     if isinstance(x, dict):
-        return {str(k): _jsonable(v) for k, v in x.items()}
+        return {str(k): jsonable(v) for k, v in x.items()}
     if isinstance(x, list | tuple):
-        return [_jsonable(v) for v in x]
+        return [jsonable(v) for v in x]
     if isinstance(x, str | bool | int) or x is None:
         return x
     return float(x) if math.isfinite(x) else None
-
-
-def score_states(data: xr.Dataset, config: EvaluateConfig) -> dict:
-    """Diagnostics of the states of any store: mean and standard deviation by setting (equilibrium ones if any)."""
-    grid, fields = OceanGrid.from_dataset(data), Fields.from_dataset(data)
-    diagnostics = Diagnostics(grid, fields, config.regions, data.attrs.get("equation_of_state"))
-    settings = {}
-    for name in np.unique(data.setting.values):
-        own = np.flatnonzero(data.setting.values == name)
-        settled = own[data.equilibrium.values[own]]
-        samples = data.isel(sample=settled if len(settled) else own)
-        values = diagnostics(fields.stack(samples, grid))
-        settings[str(name)] = {"samples": samples.sizes["sample"]} | {
-            k: {"mean": v.mean(), "std": v.std()} for k, v in values.items()
-        }
-    return _jsonable({"units": diagnostics.units, "settings": settings})
