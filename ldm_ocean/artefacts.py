@@ -30,15 +30,16 @@ MESH = "mesh."
 def save_codec(folder: Path, codec: Codec) -> None:
     """Write a codec with its statistics and mesh."""
     mesh = {MESH + k: torch.from_numpy(v.copy()) for k, v in codec.grid.mesh.items()}
-    about = {"shape": codec.shape, "fields": codec.fields.records(), "periodic_x": codec.grid.periodic_x}
-    _write(folder, "codec", {**codec.state_dict(), **mesh}, {**about, "digest": codec.digest})
+    ocean = {"periodic_x": codec.grid.periodic_x, "equation_of_state": codec.grid.equation_of_state}
+    about = {"shape": codec.shape, "fields": codec.fields.records(), **ocean, "digest": codec.digest}
+    _write(folder, "codec", {**codec.state_dict(), **mesh}, about)
 
 
 def load_codec(folder: Path) -> Codec:
     """Read a codec; UserError when it is missing, of another schema, or altered."""
     about, tensors = _read(folder, "codec")
     mesh = {k.removeprefix(MESH): v.numpy() for k, v in tensors.items() if k.startswith(MESH)}
-    grid = OceanGrid(mesh, about["periodic_x"])
+    grid = OceanGrid(mesh, about["periodic_x"], about.get("equation_of_state"))
     fields = Fields.from_records(about["fields"])
     codec = Autoencoder(fields, grid, **about["shape"]) if about["shape"] else IdentityCodec(fields, grid)
     codec.load_state_dict({k: v for k, v in tensors.items() if not k.startswith(MESH)})

@@ -6,7 +6,7 @@ in metres; U lies on the eastern, V on the northern face of its T cell.
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -23,10 +23,14 @@ Stride = tuple[int, int, int]  # fine cells of a coarse one along (depth, y, x)
 
 @dataclass(frozen=True)
 class OceanGrid:
-    """Mesh arrays by NEMO's names, and whether x closes on itself where it is open."""
+    """Mesh arrays by NEMO's names, whether x closes on itself where it is open, and what its model calls density.
+
+    ``equation_of_state`` is a name of ``physics.eos``, None where it is not known.
+    """
 
     mesh: dict[str, np.ndarray]
     periodic_x: bool = False
+    equation_of_state: str | None = None
 
     @classmethod
     def from_dataset(cls, data: xr.Dataset) -> "OceanGrid":
@@ -40,7 +44,7 @@ class OceanGrid:
             mesh[name] = mesh[name].astype(bool)
         if mesh["gdept"].ndim == 3:  # a depth per cell, as under partial steps: the deepest column names the level
             mesh["gdept"] = mesh["gdept"].reshape(len(mesh["gdept"]), -1).max(1)
-        return cls(mesh, bool(data.attrs.get("periodic_x", 0)))
+        return cls(mesh, bool(data.attrs.get("periodic_x", 0)), data.attrs.get("equation_of_state"))
 
     def __getitem__(self, name: str) -> np.ndarray:
         return self.mesh[name]
@@ -53,7 +57,7 @@ class OceanGrid:
     def rows(self, first: int, last: int) -> "OceanGrid":
         """The band of rows ``first`` to ``last`` (exclusive) as a grid of its own."""
         mesh = {k: v[..., first:last, :] if v.ndim > 1 else v for k, v in self.mesh.items()}
-        return OceanGrid(mesh, self.periodic_x)
+        return replace(self, mesh=mesh)
 
     @property
     def period(self) -> float | None:
@@ -83,7 +87,8 @@ class OceanGrid:
         """The mesh as a data set in NEMO's names."""
         dims = {1: ("depth",), 2: ("y", "x"), 3: ("depth", "y", "x")}
         data = {k: (dims[v.ndim], v.astype("int8") if v.dtype == bool else v) for k, v in self.mesh.items()}
-        return xr.Dataset(data, attrs={"periodic_x": int(self.periodic_x)})
+        known = {} if self.equation_of_state is None else {"equation_of_state": self.equation_of_state}
+        return xr.Dataset(data, attrs={"periodic_x": int(self.periodic_x), **known})
 
 
 @dataclass(frozen=True)

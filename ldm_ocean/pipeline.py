@@ -6,21 +6,25 @@ states = ocean.sample({"rn_ztau0": 0.22, "rn_tstar_n": 6.0, "rn_avt0": 3e-5}, me
 """
 
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 import xarray as xr
 
-from . import __version__, artefacts
+from . import __version__, adjust, artefacts
 from .codec import Codec
 from .conditions import Condition, ParameterScaler, season_angle
+from .constraints import Constraint
 from .data.fields import Fields
 from .diffusion import Denoiser
-from .errors import UserError
+from .errors import UserError, nearest
 from .grid import OceanGrid
-from .guidance import ClassifierFree
+from .guidance import ClassifierFree, Constrained, Denoise, Residuals, observed
 from .sampling import STEPS, member_noise, noise_levels, sample
+
+CURRENTS = GENERATED, BALANCED = "generated", "balanced"
 
 
 class OceanLDM:
@@ -107,6 +111,7 @@ class OceanLDM:
         context: xr.Dataset | None = None,
         steps: int = STEPS,
         guidance: float = 1.0,
+        constraints: Sequence[Constraint] = (),
         strict: bool = False,
     ) -> torch.Tensor:
         """Latents (members, N, C); arguments as in ``sample``. Member m depends on (seed, m) only."""
@@ -127,6 +132,9 @@ class OceanLDM:
         asked = self.scaler(values[None].to(self.scaler.mean.device)).to(self.device).expand(members, -1)
         angle, prior = season_angle(season * ones), self.denoiser.prior
         xi = member_noise((len(prior.settings),), seed, range(members), step_number=1).to(self.device)
+        of_mean = self._residuals([c for c in constraints if c.linear])
+        if any(c.linear for c in constraints) and context is None:
+            xi = observed(xi, 1.0, lambda xi: torch.cat(of_mean(prior(asked, angle, xi)), 1))
         condition = Condition(
             parameters=asked,
             season=angle,
@@ -137,17 +145,51 @@ class OceanLDM:
         )
         levels = noise_levels(steps, self.about["curve"]).to(self.device)
         start = levels[0] * member_noise(shape, seed, range(members)).to(self.device)
-        return sample(ClassifierFree(self.denoiser, condition, guidance), start, levels)
+        denoise: Denoise = ClassifierFree(self.denoiser, condition, guidance)
+        if constraints:
+            denoise = Constrained(
+                denoise, self._residuals(constraints), prior.spread if context is None else prior.error
+            )
+        return sample(denoise, start, levels)
 
-    def sample(self, parameters: dict[str, float], members: int = 1, seed: int = 0, **options) -> xr.Dataset:
+    def _residuals(self, constraints: Sequence[Constraint]) -> Residuals:
+        """What each of the ``constraints`` says of the states that latents decode to."""
+        asked = [c.on(self.fields, self.grid, self.device) for c in constraints]
+
+        def residuals(latents: torch.Tensor) -> list[torch.Tensor]:
+            states = self.codec.decode(latents)
+            return [residual(states) for residual in asked]
+
+        return residuals
+
+    def sample(
+        self,
+        parameters: dict[str, float],
+        members: int = 1,
+        seed: int = 0,
+        stabilise: bool = False,
+        currents: str = GENERATED,
+        **options,
+    ) -> xr.Dataset:
         """Generate ``members`` spun-up states for physical ``parameters``; dims (member, depth, y, x), CF attributes.
 
         Options: ``season`` share of the year (0), ``context`` an earlier state to start the thought from, ``steps``
-        (18) network evaluations a member (twice that with ``guidance`` ≠ 1), ``strict`` refuse values outside the
-        training range. Members differ in their weather and, as far as the training settings leave it open, in their
-        mean state. The same seed and member index give the same state whatever the number of members.
+        (18) network evaluations a member (twice that with ``guidance`` ≠ 1), ``constraints`` that guide the sampler
+        (see ``constraints``; one decoder evaluation a step, and one of its gradient for each residual), ``strict``
+        refuse values outside the training range. Of the finished states, ``stabilise`` removes density inversions and
+        ``currents`` ``balanced`` gives the generated depth-mean currents the shear of thermal wind.
+
+        Members differ in their weather and, as far as the training settings leave it open, in their mean state. The
+        same seed and member index give the same state whatever the number of members.
         """
-        states = self.decode(self.sample_latents(parameters, members, seed, **options)).rename(sample="member")
+        if currents not in CURRENTS:
+            raise UserError(f"currents={currents!r}{nearest(currents, CURRENTS)}: choose {' or '.join(CURRENTS)}")
+        states = self.decode(self.sample_latents(parameters, members, seed, **options))
+        if stabilise:
+            states = adjust.convective(states)
+        if currents == BALANCED:
+            states = adjust.geostrophic(states)
+        states = states.rename(sample="member")
         given = {k: float(v) for k, v in parameters.items()}
         states = states.assign_coords({"member": np.arange(members), "season": options.get("season", 0.0), **given})
         about = f"ldm_ocean {__version__}, codec {self.about['codec'][:12]}, seed {seed}"

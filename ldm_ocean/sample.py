@@ -7,15 +7,18 @@ from pathlib import Path
 
 import xarray as xr
 
+from . import constraints
 from .data.states import open_states
 from .errors import UserError
-from .pipeline import OceanLDM
+from .pipeline import CURRENTS, GENERATED, OceanLDM
 from .sampling import STEPS
 
 EXAMPLES = """examples:
   ldm-ocean sample pretrained/dino-coarse rn_ztau0=0.22 rn_tstar_n=6 rn_avt0=3e-5 --members 16 --out samples.zarr
   ldm-ocean sample runs/diffusion rn_ztau0=0.15 rn_tstar_n=4 rn_avt0=2e-5 --season 0.5 --out summer.nc
   ldm-ocean sample runs/diffusion rn_ztau0=0.15 rn_tstar_n=4 rn_avt0=2e-5 --context unfinished.zarr --out states.zarr
+  ldm-ocean sample pretrained/dino-coarse rn_ztau0=0.22 rn_tstar_n=6 rn_avt0=3e-5 --out physical.zarr \
+      --constraints configs/constraints/dino.yaml --stabilise --currents balanced
 """
 
 
@@ -32,6 +35,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--steps", type=int, default=STEPS, help=f"network evaluations a member ({STEPS})")
     parser.add_argument(
         "--guidance", type=float, default=1.0, help="classifier-free guidance weight; doubles the cost (1: off)"
+    )
+    parser.add_argument(
+        "--constraints", type=Path, help="YAML of what the states should obey; one more decoder evaluation a step"
+    )
+    parser.add_argument("--stabilise", action="store_true", help="remove every density inversion, keep heat and salt")
+    parser.add_argument(
+        "--currents", choices=CURRENTS, default=GENERATED, help="balanced: thermal wind about their depth mean"
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
@@ -56,6 +66,9 @@ def run(args: argparse.Namespace) -> None:
         context=context,
         steps=args.steps,
         guidance=args.guidance,
+        constraints=constraints.read(args.constraints, model.fields, model.grid) if args.constraints else (),
+        stabilise=args.stabilise,
+        currents=args.currents,
         strict=args.strict,
     )
     write_states(states, args.out)

@@ -7,8 +7,9 @@ import pytest
 import torch
 import zarr
 
-from ldm_ocean import OceanLDM, artefacts, engine
+from ldm_ocean import OceanLDM, adjust, artefacts, engine
 from ldm_ocean.config import DiffusionConfig, VaeConfig, load
+from ldm_ocean.constraints import Inventory
 from ldm_ocean.data.latents import open_latents, write_latents
 from ldm_ocean.errors import UserError
 from ldm_ocean.tasks.autoencoder import AutoencoderTask
@@ -61,6 +62,32 @@ def test_a_context_state_changes_what_is_generated(model, states):
 
 def test_guidance_uses_the_conditions_twice_and_stays_finite(model):
     assert torch.isfinite(model.sample_latents(ASKED, members=2, guidance=2.0, steps=6)).all()
+
+
+def test_an_inventory_asked_for_is_what_the_samples_hold(model):
+    volume = model.fields.volumes(model.grid)[model.fields.index_of("toce")].numpy()
+
+    def means(**options):
+        drawn = model.sample(ASKED, members=4, **options).toce.fillna(0).values
+        return (drawn * volume).sum((1, 2, 3)) / volume.sum()
+
+    free = means()
+    asked = free.mean() + 3 * free.std()
+    guided = means(constraints=[Inventory("toce", asked, 0.1 * free.std())])
+    assert np.abs(guided - asked).max() < 0.3 * np.abs(free - asked).min()
+
+
+def test_stabilised_samples_with_balanced_currents_are_those_of_the_same_seed_adjusted(model):
+    free = model.sample(ASKED, members=2)
+    physical = model.sample(ASKED, members=2, stabilise=True, currents="balanced")
+    expected = adjust.geostrophic(adjust.convective(free.rename(member="sample"))).rename(sample="member")
+    assert physical.equals(expected) and not physical.equals(free)
+    assert physical.ssh.equals(free.ssh)
+
+
+def test_currents_are_generated_or_balanced(model):
+    with pytest.raises(UserError, match="did you mean 'balanced'"):
+        model.sample(ASKED, currents="balance")
 
 
 def test_a_saved_model_loads_and_gives_the_same_states(model, tmp_path):

@@ -54,6 +54,13 @@ class Fields(tuple[Field, ...]):
     def names(self) -> list[str]:
         return [f.name for f in self]
 
+    def index_of(self, name: str) -> int:
+        """Channel of the variable with this ``name`` or CF standard name; UserError if there is none."""
+        for v, f in enumerate(self):
+            if name in (f.name, f.attrs.get("standard_name")):
+                return v
+        raise UserError(f"no variable {name!r} among {', '.join(self.names)}{nearest(name, self.names)}")
+
     def masks(self, grid: OceanGrid) -> torch.Tensor:
         """(V, D, Y, X) bool: the mask of each variable's own point."""
         masks = np.stack([grid[f.mask] for f in self])

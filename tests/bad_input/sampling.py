@@ -98,3 +98,14 @@ def sample_on_an_unknown_device(p):
 @case("unrecognized arguments: --member")
 def sample_with_an_unknown_option(p):
     return sample(p, "--membership", "3")
+
+
+@case("unknown constraint 'stabilty' (did you mean 'stability'?)")
+def sample_under_an_unknown_constraint(p):
+    (p.folder / "c.yaml").write_text("stabilty: {}")
+    return sample(p, "--constraints", p.folder / "c.yaml")
+
+
+@case("is not readable YAML")
+def sample_under_a_missing_constraints_file(p):
+    return sample(p, "--constraints", p.folder / "c.yaml")

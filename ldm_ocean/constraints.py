@@ -1,0 +1,191 @@
+"""What generated states should obey: residuals in units of a tolerance τ, differentiable in the state.
+
+    stability        r   = √(Σ V max(0, ρ_k − ρ_{k+1})² / Σ V) / τ         τ [kg/m³]   both at the depth midway
+    stratification   r_k = (⟨ρ_{k+1} − ρ_k⟩_V − Δ_k) / τ                    τ [kg/m³]   one for each pair of levels
+    inventory        r   = (Σ V x / Σ V − m) / τ                            τ in the unit of x
+    surface flux     r   = (Σ A λ (x_0 − x*) / Σ A − F) / τ                 τ in the unit of λ x, W/m² for heat
+
+τ is the strength: what is asked for is met to about τ, as an observation with that standard error would be. Sums are
+over wet cells, those of density over wet pairs, with the V of the upper cell. ``on`` binds a constraint to the fields,
+grid and device of a model. What is (nearly) ``linear`` holds for a mean of states as it holds for each of them.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+import xarray as xr
+from omegaconf import OmegaConf
+from torch import Tensor
+
+from .data.fields import SALINITY, TEMPERATURE, Fields
+from .data.states import open_states
+from .errors import UserError, nearest
+from .grid import OceanGrid
+from .physics.eos import equation_of_state
+from .physics.stratification import density_steps
+
+Residual = Callable[[Tensor], Tensor]
+"""States (B, V, D, Y, X) → residuals (B, K)."""
+
+
+@dataclass(frozen=True)
+class Stability:
+    """No density inversions but of about ``tolerance`` [kg/m³], in the root mean square over the volume; K = 1."""
+
+    tolerance: float = 1e-3
+    linear: ClassVar[bool] = False
+
+    def on(self, fields: Fields, grid: OceanGrid, device: torch.device) -> Residual:
+        steps, weight = density_of_pairs(fields, grid, device)
+        root = (weight / weight.sum()).sqrt()
+
+        def residual(states: Tensor) -> Tensor:
+            inversions = steps(states).clamp_max(0) * root
+            return torch.linalg.vector_norm(inversions, dim=(-3, -2, -1))[:, None] / self.tolerance
+
+        return residual
+
+
+@dataclass(frozen=True)
+class Stratification:
+    """Mean density steps [kg/m³] between each level and the next, to ``tolerance`` [kg/m³]; K = their number."""
+
+    steps: tuple[float, ...]
+    tolerance: float = 0.01
+    linear: ClassVar[bool] = True
+
+    @classmethod
+    def like(cls, states: Tensor, fields: Fields, grid: OceanGrid, tolerance: float = 0.01) -> "Stratification":
+        """That of ``states`` (N, V, D, Y, X), in their mean."""
+        steps = mean_steps(states, *density_of_pairs(fields, grid, states.device)).mean(0)
+        return cls(tuple(steps.tolist()), tolerance)
+
+    def on(self, fields: Fields, grid: OceanGrid, device: torch.device) -> Residual:
+        if len(self.steps) != grid.shape[0] - 1:
+            raise UserError(f"stratification has {len(self.steps)} steps for {grid.shape[0]} levels: give one a pair")
+        pairs, asked = density_of_pairs(fields, grid, device), torch.tensor(self.steps, device=device)
+        return lambda states: (mean_steps(states, *pairs) - asked) / self.tolerance
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """The volume ``mean`` of a variable, in its unit: heat content by temperature, salt by salinity; K = 1."""
+
+    variable: str
+    mean: float
+    tolerance: float
+    linear: ClassVar[bool] = True
+
+    def on(self, fields: Fields, grid: OceanGrid, device: torch.device) -> Residual:
+        v = fields.index_of(self.variable)
+        weight = fields.volumes(grid)[v]
+        weight = (weight / weight.sum()).float().to(device)
+
+        def residual(states: Tensor) -> Tensor:
+            mean = (states[:, v] * weight).sum((-3, -2, -1))
+            return ((mean - self.mean) / self.tolerance)[:, None]
+
+        return residual
+
+
+@dataclass(frozen=True)
+class SurfaceFlux:
+    """The area ``mean`` of λ (x − x*) at the surface, x* (y, x) the restoring target of a variable; K = 1.
+
+    λ = ``restoring``, negative where it damps: W m⁻² K⁻¹ for temperature (NEMO's rn_trp).
+    """
+
+    variable: str
+    target: np.ndarray
+    restoring: float
+    mean: float
+    tolerance: float
+    linear: ClassVar[bool] = True
+
+    def on(self, fields: Fields, grid: OceanGrid, device: torch.device) -> Residual:
+        v, area = fields.index_of(self.variable), torch.from_numpy(grid.area("t"))
+        if self.target.shape != grid.shape[1:]:
+            raise UserError(f"the target of {self.variable} is {self.target.shape}, the grid {grid.shape[1:]}")
+        weight = (area / area.sum()).float().to(device)
+        target = torch.from_numpy(np.where(area > 0, self.target, 0)).float().to(device)
+
+        def residual(states: Tensor) -> Tensor:
+            mean = self.restoring * ((states[:, v, 0] - target) * weight).sum((-2, -1))
+            return ((mean - self.mean) / self.tolerance)[:, None]
+
+        return residual
+
+
+Constraint = Stability | Stratification | Inventory | SurfaceFlux
+KINDS: dict[str, type[Constraint]] = {
+    "stability": Stability,
+    "stratification": Stratification,
+    "inventory": Inventory,
+    "surface_flux": SurfaceFlux,
+}
+
+
+def density_of_pairs(fields: Fields, grid: OceanGrid, device: torch.device) -> tuple[Residual, Tensor]:
+    """States → density step of each pair of neighbours (B, D − 1, Y, X) [kg/m³], and the pairs' relative volumes."""
+    if grid.equation_of_state is None:
+        raise UserError("the equation of state of these states is not known: give it to `ldm-ocean prepare`")
+    t, s = fields.index_of(TEMPERATURE), fields.index_of(SALINITY)
+    density = equation_of_state(grid.equation_of_state)
+    depth = torch.from_numpy(grid["gdept"]).float().to(device)[:, None, None]
+    volume = torch.from_numpy(grid.volume("t"))
+    pairs = volume[:-1] * (volume[1:] > 0)
+    return lambda x: density_steps(x[:, t], x[:, s], depth, density), (pairs / pairs.mean()).float().to(device)
+
+
+def mean_steps(states: Tensor, steps: Residual, weight: Tensor) -> Tensor:
+    """Mean density step of each pair of levels (B, D − 1) [kg/m³]; 0 where a level below is all land."""
+    return (steps(states) * weight).sum((-2, -1)) / weight.sum((-2, -1)).clamp_min(1e-20)
+
+
+def read(path: Path, fields: Fields, grid: OceanGrid) -> list[Constraint]:
+    """Constraints from YAML: each kind with its options, or a list of them (``configs/constraints`` holds examples).
+
+    ``stratification`` takes ``like``, a store whose states' mean it is to have, in place of ``steps``; ``surface_flux``
+    takes as ``target`` a file with one variable (y, x). UserError says which entry is wrong.
+    """
+    try:
+        content: Any = OmegaConf.to_container(OmegaConf.load(path))
+    except Exception as error:
+        raise UserError(f"{path} is not readable YAML: {str(error).splitlines()[0]}") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{path} holds no constraints: write e.g. stability: {{tolerance: 0.001}}")
+    out = []
+    for kind, entries in content.items():
+        if kind not in KINDS:
+            raise UserError(f"{path} has an unknown constraint {kind!r}{nearest(kind, KINDS)}")
+        for options in entries if isinstance(entries, list) else [entries]:
+            try:
+                out.append(KINDS[kind](**_opened(dict(options or {}), fields, grid)))
+            except TypeError as error:
+                raise UserError(f"{kind} in {path}: {str(error).split('()')[-1].strip()}") from error
+            if not out[-1].tolerance > 0:
+                raise UserError(f"{kind} in {path}: tolerance is {out[-1].tolerance}, it must be above 0")
+    return out
+
+
+def _opened(options: dict, fields: Fields, grid: OceanGrid) -> dict:
+    """Options with what they name on disk read."""
+    if "like" in options:
+        states = torch.from_numpy(fields.stack(open_states(options.pop("like")), grid))
+        options["steps"] = Stratification.like(states, fields, grid).steps
+    if "target" in options:
+        options["target"] = _only_variable(Path(options["target"]))
+    return options
+
+
+def _only_variable(path: Path) -> np.ndarray:
+    try:
+        with xr.open_dataset(path) as data:
+            (variable,) = data.data_vars.values()
+            return variable.values
+    except Exception as error:
+        raise UserError(f"{path} is no file with one variable (y, x): {str(error).splitlines()[0]}") from error

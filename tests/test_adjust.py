@@ -1,0 +1,58 @@
+"""Adjustment of data sets: what must hold holds, what must stay stays."""
+
+import numpy as np
+import pytest
+
+from ldm_ocean import adjust
+from ldm_ocean.data.fields import Fields
+from ldm_ocean.errors import UserError
+from ldm_ocean.grid import OceanGrid
+from ldm_ocean.physics.eos import equation_of_state
+from ldm_ocean.physics.stratification import density_steps
+
+
+@pytest.fixture(scope="module")
+def upset(states):
+    """States with noise enough for inversions."""
+    noise = np.random.default_rng(3).standard_normal(states.toce.shape)
+    return states.assign(toce=(states.toce + noise.astype("float32")).assign_attrs(states.toce.attrs))
+
+
+def inversions(states) -> int:
+    fields, grid = Fields.from_dataset(states), OceanGrid.from_dataset(states)
+    x = fields.stack(states, grid).astype("float64")
+    t, s = x[:, fields.index_of("toce")], x[:, fields.index_of("soce")]
+    steps = density_steps(t, s, grid["gdept"][:, None, None], equation_of_state(grid.equation_of_state))
+    return int(((steps < 0) & grid["tmask"][1:] & grid["tmask"][:-1]).sum())
+
+
+def test_convective_adjustment_leaves_no_inversion_and_all_heat_and_salt(upset):
+    calm = adjust.convective(upset)
+    assert inversions(upset) > 100 and inversions(calm) == 0
+    for name in ("toce", "soce"):
+        before, after = ((s[name].astype("float64") * s.e3t).sum("depth") for s in (upset, calm))
+        np.testing.assert_allclose(after, before, rtol=1e-6)
+
+
+def test_adjustment_changes_its_own_variables_only_and_no_coordinate_or_attribute(upset):
+    for adjusted, own in ((adjust.convective(upset), {"toce", "soce"}), (adjust.geostrophic(upset), {"uoce", "voce"})):
+        assert {k for k in upset.data_vars if not upset[k].identical(adjusted[k])} == own
+        assert adjusted.attrs == upset.attrs and adjusted.coords.to_dataset().identical(upset.coords.to_dataset())
+        for name in own:
+            assert adjusted[name].dims == upset[name].dims and adjusted[name].attrs == upset[name].attrs
+            assert (adjusted[name].isnull() == upset[name].isnull()).all()
+
+
+def test_geostrophic_adjustment_keeps_every_transport(upset):
+    balanced = adjust.geostrophic(upset)
+    for name, e3 in (("uoce", "e3u"), ("voce", "e3v")):
+        before, after = ((s[name].astype("float64") * s[e3]).sum("depth") for s in (upset, balanced))
+        np.testing.assert_allclose(after, before, atol=1e-5 * float(np.abs(before).max()))
+
+
+def test_without_an_equation_of_state_nothing_is_adjusted(upset):
+    unknown = upset.copy()
+    del unknown.attrs["equation_of_state"]
+    for adjustment in (adjust.convective, adjust.geostrophic):
+        with pytest.raises(UserError, match="equation of state"):
+            adjustment(unknown)

@@ -1,0 +1,90 @@
+"""Guidance gives the Gaussian posterior where everything is Gaussian, and costs what it says."""
+
+import pytest
+import torch
+
+from ldm_ocean.guidance import SIGMA_GUIDED, Constrained, observed
+from ldm_ocean.sampling import noise_levels, sample
+
+N, S, MU = 6, 0.2, 0.7
+
+
+def gaussian(z, sigma):
+    """The exact denoiser of N(μ, s²)."""
+    return MU + S**2 / (S**2 + sigma[:, None, None] ** 2) * (z - MU)
+
+
+def linear(a, b, tau):
+    """(a·z − b)/τ of latents (B, N, 1) as the only residual."""
+    return lambda z: [((z[..., 0] @ a - b) / tau)[:, None]]
+
+
+def drawn(residuals, members=4000, steps=40):
+    torch.manual_seed(0)
+    levels = noise_levels(steps)
+    start = levels[0] * torch.randn(members, N, 1)
+    return sample(Constrained(gaussian, residuals, torch.tensor(S)), start, levels)[..., 0]
+
+
+@pytest.mark.parametrize("tau", [0.1, 0.3, 2.0])
+def test_guided_samples_of_a_gaussian_have_its_posterior_mean_and_variance(tau):
+    a, b = torch.linspace(-1, 1.5, N), 0.1
+    z = drawn(linear(a, b, tau)) @ a
+    prior = S**2 * float(a @ a)
+    variance = 1 / (1 / prior + 1 / tau**2)
+    assert float(z.mean()) == pytest.approx(variance * (MU * float(a.sum()) / prior + b / tau**2), abs=0.05 * S)
+    assert float(z.std()) == pytest.approx(variance**0.5, rel=0.1, abs=0.01)
+
+
+def test_a_tight_constraint_is_met_to_its_tolerance():
+    a = torch.linspace(-1, 1.5, N)
+    assert float((drawn(linear(a, 0.1, 0.02)) @ a - 0.1).square().mean().sqrt()) < 0.02
+
+
+def test_what_a_constraint_does_not_see_is_left_alone():
+    a, across = torch.ones(N), torch.tensor([1.0, -1, 1, -1, 1, -1])
+    z = drawn(linear(a, 0.0, 0.01)) @ across
+    assert float(z.mean()) == pytest.approx(0, abs=0.02)
+    assert float(z.std()) == pytest.approx(S * N**0.5, rel=0.05)
+
+
+def test_constraints_compose_in_any_order():
+    one, two = linear(torch.ones(N), 3.0, 0.1), linear(torch.linspace(-1, 1, N), 0.2, 0.1)
+    both = drawn(lambda z: one(z) + two(z), 50)
+    torch.testing.assert_close(both, drawn(lambda z: two(z) + one(z), 50), atol=1e-4, rtol=1e-4)
+    assert float((both.sum(1) - 3).abs().mean()) < 0.2 and float((both @ torch.linspace(-1, 1, N)).mean()) > 0.15
+
+
+def test_a_state_that_obeys_is_not_moved():
+    free = drawn(lambda z: [0 * z[:, 0]], 20)
+    torch.testing.assert_close(free, drawn(lambda z: [(z[:, 0] * 0).clamp_min(0)], 20))
+    torch.testing.assert_close(free, sample(gaussian, *_start(20, 40))[..., 0])
+
+
+def _start(members, steps):
+    torch.manual_seed(0)
+    levels = noise_levels(steps)
+    return levels[0] * torch.randn(members, N, 1), levels
+
+
+def test_one_observation_of_a_linear_residual_is_the_kalman_update():
+    x, a = torch.randn(3, N), torch.randn(N)
+    moved = observed(x, 2.0, lambda x: (x @ a - 1)[:, None] / 0.5)
+    gain = 2 * a / (2 * a @ a + 0.25)
+    torch.testing.assert_close(moved, x - (x @ a - 1)[:, None] * gain)
+
+
+def test_a_step_costs_one_network_and_the_first_and_those_below_the_limit_one_decoder_evaluation():
+    calls = {"network": 0, "decoder": 0}
+
+    def counted(name, function):
+        def wrapped(*arguments):
+            calls[name] += 1
+            return function(*arguments)
+
+        return wrapped
+
+    start, levels = _start(2, 18)
+    residuals = counted("decoder", linear(torch.ones(N), 0.0, 1.0))
+    sample(Constrained(counted("network", gaussian), residuals, torch.tensor(S)), start, levels)
+    assert calls == {"network": 18, "decoder": 1 + int((levels[:-1] <= SIGMA_GUIDED).sum())} and calls["decoder"] == 8
