@@ -10,7 +10,7 @@ from matplotlib.colors import to_rgba
 
 from ldm_ocean.errors import UserError
 from ldm_ocean.grid import MESH, OceanGrid
-from ldm_ocean.report import Case, ReportInputs, curves, figures, map_panel, tables, views, write_report
+from ldm_ocean.report import Case, ReportInputs, curves, dots, figures, map_panel, tables, views, write_report
 
 DEPTH, ROWS, COLUMNS = 4, 6, 5
 ATTRS = {
@@ -51,12 +51,19 @@ def inputs(grid):
     methods = {m: {name: {k: v for k, v in score.items()} for name in ATTRS} for m in ("model", "climatology")}
     split = {"scores": {"truth": methods, "reconstruction": methods}, "crps_skill": {"climatology": {"toce": 0.3}}}
     split["diagnostics"] = {"model": {"channel": {"bias": 1.0}}, "climatology": {"channel": {"bias": -3.0}}}
+    dot = {name: [0.5, 0.4, 0.6] for name in (*ATTRS, "all", "channel")}
+    split["relative_crps"] = {"model": dot, "climatology": dot | {"channel": [1.0, None, None]}, "simulation": dot}
+    scalars = {m: {"channel": {"mean": 1.0, "low": 0.5, "high": 2.0}} for m in ("truth", "model")}
     return ReportInputs(
         grid,
         depths=(0.0, 240.0, 1e4),
-        cases=(Case("test-00", {"rn_ztau0": 0.2}, 0.25, state(0), state(1), state(2, members=3)),),
+        cases=(Case("test-00", {"rn_ztau0": 0.2}, 0.25, state(0), state(1), state(2, members=3), state(4, members=2)),),
         climatology=state(3),
-        metrics={"units": {"toce": "degC", "channel": "Sv"}, "splits": {"test": split}},
+        metrics={
+            "units": {"toce": "degC", "channel": "Sv"},
+            "splits": {"test": split},
+            "settings": {"test-00": {"diagnostics": scalars}},
+        },
         reconstruction={"autoencoder": {"test": {"toce": 0.03}}, "EOF": {"test": {"toce": 0.2}}},
         training={"autoencoder": [{"samples": n, "split": "train", "loss": 1.0 / (n + 1)} for n in range(5)]},
         provenance={"version": "0.1", "commands": ["a <b>"], "seeds": {"training": 0}},
@@ -88,6 +95,10 @@ def test_every_section_is_on_the_page_and_in_its_contents(page):
     for column in ("truth", "reconstruction", "generated mean", "one member", "spread"):
         assert f">{column}</text>" in page
     assert "50 m" in page and "250 m" in page and "350 m" in page and "Scores by depth" in page
+    for part in ("CRPS of variables", "CRPS of scalars", "Scalar diagnostics"):
+        assert f"{part}</h" in page
+    assert ">all variables</text>" in page and ">channel [Sv]</text>" in page
+    assert ">the truth's own states</text>" in page.replace("&#x27;", "'").replace("&apos;", "'")
 
 
 def test_text_from_outside_is_escaped(page):
@@ -188,8 +199,47 @@ def test_what_is_best_depends_on_the_score(score, winner):
     assert tables.best({"a": -3.0, "b": 0.1, "c": 1.5}, score) == ({winner} if winner else set())
 
 
-def test_a_reconstruction_is_no_contestant():
-    assert tables.best({"reconstruction": 0.0, "model": 1.0, "other": 2.0}, "rmse") == {"model"}
+@pytest.mark.parametrize("seer", ["reconstruction", "simulation"])
+def test_who_has_seen_the_truth_is_no_contestant(seer):
+    assert tables.best({seer: 0.0, "model": 1.0, "other": 2.0}, "rmse") == {"model"}
+
+
+def test_the_band_is_the_interval_of_the_simulation_and_methods_without_an_interval_have_a_dot_alone():
+    scores = {
+        "model": {"a": [0.5, 0.4, 0.7], "b": [0.6, None, None]},
+        "climatology": {"a": [1, 1, 1]},
+        "simulation": {"a": [0.3, 0.2, 0.35], "b": [0.3, None, None]},
+    }
+    first, second = dots.draw_scores(scores, {"a": "A", "b": "B"}).axes
+    (band,) = first.patches
+    assert [band.get_x(), band.get_x() + band.get_width()] == pytest.approx([0.2, 0.35])
+    assert not second.patches  # one setting: a line, no interval
+    assert [t.get_text() for t in first.get_yticklabels()] == ["model", "climatology"]
+    drawn = {tuple(line.get_xdata()) for line in first.lines}
+    assert {(0.5,), (0.4, 0.7), (0.3, 0.3), (1, 1)} <= drawn and (0.5,) not in {
+        tuple(x.get_xdata()) for x in second.lines
+    }
+    assert first.get_xlim()[0] == 0 and first.get_xlim()[1] > 1
+
+
+def test_each_setting_has_the_range_of_its_own_truth_behind_the_generated_mean():
+    truth = {"q": {"mean": 2.0, "low": 1.0, "high": 4.0}}
+    record = {"diagnostics": {"truth": truth, "model": {"q": {"mean": 2.5, "low": 2.0, "high": 3.0}}}}
+    empty = {"q": {"mean": None, "low": None, "high": None}}
+    figure = dots.draw_scalars(
+        {"s": record, "t": {"diagnostics": {"truth": empty, "model": empty}}}, {"q": "Sv"}, ["q"]
+    )
+    (bar,) = figure.axes[0].patches
+    assert (bar.get_y(), bar.get_height()) == (1.0, 3.0) and figure.axes[0].get_title() == "q [Sv]"
+    assert [t.get_text() for t in figure.axes[0].get_xticklabels()] == ["s", "t"]
+
+
+def test_more_panels_than_columns_go_on_in_the_next_row():
+    scores = {"model": {str(n): [0.5, 0.4, 0.6] for n in range(7)}}
+    figure = dots.draw_scores(scores, {str(n): str(n) for n in range(7)})
+    assert sum(axes.get_visible() for axes in figure.axes) == 7 and len(figure.axes) == 10
+    labelled = [axes.get_title() for axes in figure.axes if axes.get_yticklabels()[0].get_text() == "model"]
+    assert labelled == ["0", "5"]
 
 
 def test_tables_take_dictionaries_of_any_depth():

@@ -28,6 +28,7 @@ class States:
     named: dict[str, xr.Dataset]
     members: xr.Dataset | None
     grid: OceanGrid
+    simulation: xr.Dataset | None
 
     @property
     def first(self) -> xr.Dataset:
@@ -69,7 +70,7 @@ class States:
 def case_section(case: Case, panels: ReportInputs) -> str:
     """HTML: the setting's parameters, maps, meridional section, profiles and streamfunction."""
     named = {"truth": case.truth, "reconstruction": case.reconstruction}
-    states = States({k: v for k, v in named.items() if v is not None}, case.members, panels.grid)
+    states = States({k: v for k, v in named.items() if v is not None}, case.members, panels.grid, case.simulation)
     facts = {name: f"{value:.4g}" for name, value in case.parameters.items()}
     facts |= {"season": f"{case.season:.2f} of the year"} if case.season is not None else {}
     facts |= {"members": str(case.members.sizes["member"])} if case.members is not None else {}
@@ -143,7 +144,8 @@ def _profiles(states: States, panels: ReportInputs) -> str:
     profiles: dict[str, dict[str, np.ndarray]] = {}
     units: dict[str, str] = {}
     named = states.named | ({"climatology": panels.climatology} if panels.climatology is not None else {})
-    named |= {"members": states.members} if states.members is not None else {}
+    several = {"members": states.members, "simulation": states.simulation}
+    named |= {k: v for k, v in several.items() if v is not None}
     for name in views.variables(states.first):
         if "depth" in states.first[name].dims:
             title, unit, _ = states.label(name)
@@ -156,7 +158,9 @@ def _profiles(states: States, panels: ReportInputs) -> str:
         moving = {k: s for k, s in named.items() if all(name in s for name in states.currents)}
         profiles["speed"] = {k: views.profile(states.speed(s), grid.volume()) for k, s in moving.items()}
         units["speed"] = "m s⁻¹"
-    caption = "Area means per level; below, the same less the truth. The band spans all members."
+    caption = "Area means per level; below, the same less the truth. The blue band spans all members"
+    chance = ", the grey one the truth's other states of the season: what lies inside it is chance."
+    caption += "." if states.simulation is None else chance
     return "<h3>Profiles</h3>" + figure(curves.draw_profiles(profiles, units, grid), caption)
 
 

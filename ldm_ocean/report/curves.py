@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from ..grid import OceanGrid
-from .figures import INK, RC, depth_axis
+from .figures import INK, LAND, RC, depth_axis
 
 BLUE, ORANGE, GREEN, VIOLET, RED = "#3f8fd2", "#de7c3a", "#6f9f3c", "#9b7fd4", "#d25c6a"
 CYCLE = (BLUE, ORANGE, GREEN, VIOLET, RED, INK)
@@ -15,8 +15,8 @@ CYCLE = (BLUE, ORANGE, GREEN, VIOLET, RED, INK)
 def draw_profiles(profiles: dict[str, dict[str, np.ndarray]], units: dict[str, str], grid: OceanGrid) -> Figure:
     """Level means against depth, and below them the same less the truth.
 
-    ``profiles[title]`` holds ``members`` (member, depth) and any of ``truth``, ``reconstruction``, ``climatology``
-    (depth,), in the unit of ``units[title]``.
+    ``profiles[title]`` holds ``members`` and ``simulation`` (member, depth) and any of ``truth``, ``reconstruction``,
+    ``climatology`` (depth,), in the unit of ``units[title]``.
     """
     compared = any("truth" in p for p in profiles.values())
     with matplotlib.rc_context(RC):
@@ -99,6 +99,9 @@ def _legend(figure):
 
 def _profile(axes, lines, grid):
     depth = grid["gdept"]
+    if "simulation" in lines:
+        own = lines["simulation"]
+        axes.fill_betweenx(depth, own.min(0), own.max(0), color=LAND, alpha=0.5, lw=0, label="the truth's own states")
     if "members" in lines:
         members = lines["members"]
         axes.fill_betweenx(depth, members.min(0), members.max(0), color=BLUE, alpha=0.35, lw=0, label="members, all")

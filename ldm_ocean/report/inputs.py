@@ -9,7 +9,10 @@ from ..grid import OceanGrid
 
 @dataclass(frozen=True)
 class Case:
-    """One setting the model was asked for. Any state may be missing; ``members`` has a leading dimension ``member``."""
+    """One setting the model was asked for. Any state may be missing; ``members`` has a leading dimension ``member``.
+
+    So has ``simulation``: other states of the same simulation and season, whose range is the band of chance.
+    """
 
     setting: str
     parameters: dict[str, float]
@@ -17,6 +20,7 @@ class Case:
     truth: xr.Dataset | None = None
     reconstruction: xr.Dataset | None = None
     members: xr.Dataset | None = None
+    simulation: xr.Dataset | None = None
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from html import escape
 from pathlib import Path
 
 from ..io.atomic import write_text
-from . import curves, tables, views
+from . import curves, dots, tables, views
 from .case import case_section, figure
 from .figures import unit_label
 from .inputs import ReportInputs
@@ -18,7 +18,13 @@ SCORES = {  # those shown, by their names in metrics.json
     "spread_skill": "Spread / skill",
 }
 UNITLESS = ("anomaly_share", "spread_skill")
-UNRANKED = "A reconstruction has seen the truth: it is no contestant. CRPS skill is positive where the model is better."
+UNRANKED = """Reconstruction and simulation (the truth's own other states of the season) have seen the truth: they are
+no contestants. CRPS skill is positive where the model is better."""
+CHANCE = """Fair CRPS over that of climatology (dotted line at 1), with 95 % bootstrap intervals over settings. The grey
+band is what the truth's own other states of the season score, about the best there can be: dots whose bars stay clear
+of it differ from the truth by more than chance."""
+SCALARS = """Generated mean and central 95 % (blue) by setting; grey is the central 95 % of the truth's own states, all
+seasons, with the mean of those that verify."""
 
 
 def write_report(path: Path, panels: ReportInputs) -> Path:
@@ -49,7 +55,7 @@ def _scores(metrics: dict, panels: ReportInputs) -> str:
     """Scores of ``evaluate``: by split against the truth, and folded away those against decode(encode(truth))."""
     units, text = metrics.get("units", {}), ""
     for split, record in metrics.get("splits", {}).items():
-        text += f"<h3>{escape(split)} settings</h3>"
+        text += f"<h3>{escape(split)} settings</h3>" + _dots(record, panels)
         if "crps_skill" in record:
             rows = {f"over {k}": v for k, v in record["crps_skill"].items()}
             caption = "CRPS skill of the model, 1 − CRPS / CRPS"
@@ -62,7 +68,29 @@ def _scores(metrics: dict, panels: ReportInputs) -> str:
         if record.get("diagnostics"):
             turned = {m: tables.turned(by_name) for m, by_name in record["diagnostics"].items()}
             text += f"<h4>Scalar diagnostics</h4>{_tables(turned, panels, units)}"
+    text += _scalars(metrics.get("settings", {}), units)
     return text and f"<p class=soft>The best of each column is in bold. {UNRANKED}</p>{text}"
+
+
+def _dots(record: dict, panels: ReportInputs) -> str:
+    """CRPS relative to climatology: of the variables, and of the scalar diagnostics."""
+    scores, notes, text = record.get("relative_crps", {}), _notes(panels, {}), ""
+    names = list(dict.fromkeys(n for own in scores.values() for n in own))
+    variables = [n for n in names if n == "all" or any(n in own for own in record["scores"]["truth"].values())]
+    for heading, chosen in (("variables", variables), ("scalars", [n for n in names if n not in variables])):
+        titles = {n: "all variables" if n == "all" else notes.get(n) or n for n in chosen}
+        text += figure(dots.draw_scores(scores, titles), CHANCE, f"CRPS of {heading}") if titles else ""
+    return text
+
+
+def _scalars(settings: dict[str, dict], units: dict[str, str]) -> str:
+    """The scalar diagnostics of every setting, generated beside simulated."""
+    first = next(iter(settings.values()), {}).get("diagnostics", {}).get("truth", {})
+    drawn = [n for n, own in first.items() if "low" in own]
+    if not drawn:
+        return ""
+    labels = {n: unit_label(u) for n, u in units.items()}
+    return "<h3>Scalar diagnostics</h3>" + figure(dots.draw_scalars(settings, labels, drawn), SCALARS)
 
 
 def _tables(methods: dict, panels: ReportInputs, units: dict[str, str]) -> str:

@@ -16,7 +16,7 @@ BEST: dict[str, Callable[[float], float]] = {
     "r2": lambda v: -v,
     "correlation": lambda v: -v,
 }
-REFERENCE = "reconstruction"  # it has seen the truth: no contestant
+NO_CONTESTANTS = ("reconstruction", "simulation")  # they have seen the truth
 NEUTRAL = ("spread", "skill", "count", "members", "samples", "time", "seconds")  # numbers that are no contest
 
 
@@ -41,7 +41,7 @@ def grouped(methods: dict, kind: type | tuple[type, ...] = (int, float)) -> dict
 
 def best(values: dict[str, float], score: str) -> set[str]:
     """The methods whose number is best; none where there is nothing to compare."""
-    finite = {method: v for method, v in values.items() if isfinite(v) and method != REFERENCE}
+    finite = {method: v for method, v in values.items() if isfinite(v) and method not in NO_CONTESTANTS}
     if len(finite) < 2 or score in NEUTRAL:
         return set()
     key = next((rule for part, rule in BEST.items() if part in score), lambda v: v)
