@@ -12,7 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ldm_ocean.metrics import EnsembleScore, StateError, kernels
+from ldm_ocean.metrics import EnsembleScore, RankHistogram, StateError, kernels
 
 SHAPE = (3, 4, 5)
 
@@ -239,6 +239,9 @@ def test_accumulated_scores_equal_the_kernels_on_all_data(data):
     torch.testing.assert_close(scores["crps"], expected)
     torch.testing.assert_close(scores["energy"], kernels.energy_score(e, y, volumes).mean(0))
     torch.testing.assert_close(scores["spread_skill"], kernels.spread_skill_ratio(e, y, volumes, (0, -3, -2, -1)))
+    ranks = accumulate(RankHistogram(volumes, len(e)), [(ensemble, truth)]).compute()["rank_histogram"]
+    for v, own in enumerate(ranks):
+        torch.testing.assert_close(own, kernels.rank_histogram(e[:, :, v], y[:, v], volumes[v]))
 
 
 @settings(max_examples=20, deadline=None)
@@ -250,6 +253,7 @@ def test_scores_are_the_same_whatever_the_batches_and_ranks(cuts):
     parts = [slice(a, b) for a, b in itertools.pairwise(bounds)]
     for new, arguments in (
         (lambda: EnsembleScore(w), lambda s: (ensemble[:, s], truth[s])),
+        (lambda: RankHistogram(w, 3), lambda s: (ensemble[:, s], truth[s])),
         (lambda: StateError(w, truth.mean(0)), lambda s: (ensemble[0, s], truth[s])),
     ):
         whole = accumulate(new(), [arguments(slice(None))]).compute()
