@@ -1,6 +1,7 @@
 """Scores of a generator beside the baselines, from a store to metrics.json."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from ldm_ocean.metrics import Baselines, Regions
 from ldm_ocean.metrics.context import score_context
 from ldm_ocean.metrics.regions import Box, Level
 from ldm_ocean.metrics.scoring import EvaluateConfig, evaluate, verifying_states
+from ldm_ocean.prepare import prepare
 
 REGIONS = Regions(boxes={"upper": Box((0, 200), (-30, 30))}, levels={"t50": Level(50, (-30, 30))})
 CONFIG = EvaluateConfig(members=6, verifying=3, regions=REGIONS)
@@ -214,6 +216,31 @@ def test_the_command_writes_metrics_for_any_store(tmp_path, store, capsys):
     with pytest.raises(SystemExit) as stop:
         main(["evaluate", str(tmp_path / "s.zarr"), "--out", str(tmp_path / "no" / "m.json")])
     assert stop.value.code == 2
+
+
+def test_a_restart_and_its_mesh_are_described_as_the_store_made_of_them_and_nothing_is_stored(tmp_path, capsys):
+    nemo = Path(__file__).parent / "fixtures" / "nemo_dino_4deg"
+    restart, mesh = nemo / "DINO_00172800_restart.nc", nemo / "mesh_mask.nc"
+    main(["evaluate", str(restart), "--mesh", str(mesh), "--out", str(tmp_path / "file.json")])
+    assert [p.name for p in tmp_path.iterdir()] == ["file.json"]
+    assert "heat_content [J]" in capsys.readouterr().out
+    prepare([restart], tmp_path / "s.zarr", mesh=mesh)
+    main(["evaluate", str(tmp_path / "s.zarr"), "--out", str(tmp_path / "store.json")])
+    one, other = (json.loads((tmp_path / f"{k}.json").read_text()) for k in ("file", "store"))
+    assert one["units"] == other["units"]
+    assert one["settings"]["DINO_00172800_restart"] == other["settings"]["setting"]
+
+
+def test_the_equation_of_state_of_a_restart_can_be_said(tmp_path):
+    nemo = Path(__file__).parent / "fixtures" / "nemo_dino_4deg"
+    arguments = ["evaluate", str(nemo / "DINO_00172800_restart.nc"), "--mesh", str(nemo / "mesh_mask.nc")]
+    found = {}
+    for equation in ("seos", "vallis"):
+        out = tmp_path / f"{equation}.json"
+        main([*arguments, "--equation-of-state", equation, "--out", str(out)])
+        (found[equation],) = json.loads(out.read_text())["settings"].values()
+    differ = {k for k, v in found["seos"].items() if v != found["vallis"][k]}
+    assert {"unstable_volume", "least_stable"} <= differ and not {"heat_content", "kinetic_energy"} & differ
 
 
 def test_a_generator_that_returns_the_truth_is_nearer_to_it_than_the_unfinished_context(states, fields, grid):

@@ -10,7 +10,7 @@ from ..physics.budget import surface_heat_balance, surface_salt_balance
 from .diagnostics import Diagnostics
 from .ocean import Ocean
 from .regions import Flux
-from .scoring import EvaluateConfig, _jsonable
+from .scoring import EvaluateConfig, jsonable
 
 FLUXES = {TEMPERATURE: ("W m-2", surface_heat_balance), SALINITY: ("kg m-2 s-1", surface_salt_balance)}
 
@@ -33,7 +33,7 @@ def score_states(data: xr.Dataset, config: EvaluateConfig) -> dict:
         settings[str(name)] = {"samples": samples.sizes["sample"]} | {
             k: {"mean": v.mean(), "std": v.std()} for k, v in values.items()
         }
-    return _jsonable({"units": units, "settings": settings})
+    return jsonable({"units": units, "settings": settings})
 
 
 def check_fluxes(fluxes: dict[str, Flux], data: xr.Dataset, ocean: Ocean) -> None:

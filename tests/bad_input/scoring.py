@@ -3,11 +3,7 @@
 import json
 
 from ..conftest import small_mesh
-from .place import (
-    case,
-    with_hole,
-    with_island,
-)
+from .place import case, truncate, wider, with_hole, with_island
 
 
 @case("no states at")
@@ -115,3 +111,54 @@ def evaluate_a_folder_with_half_a_file(p):
     small_mesh().to_netcdf(p.folder / "packed" / "mesh.nc")
     (p.folder / "packed" / "a.zarr.zip").write_bytes(b"PK\x03\x04 half a zip")
     return ["evaluate", p.folder / "packed", "--out", p.folder / "m.json"]
+
+
+def evaluate_file(p, *rest, change=lambda d: d, mesh=lambda d: d) -> list:
+    return ["evaluate", p.output(change), "--mesh", p.mesh(mesh), "--out", p.folder / "m.json", *rest]
+
+
+@case("truncated")
+def evaluate_a_truncated_restart(p):
+    return ["evaluate", truncate(p.output()), "--mesh", p.mesh(), "--out", p.folder / "m.json"]
+
+
+@case("no file")
+def evaluate_a_restart_with_a_missing_mesh(p):
+    return ["evaluate", p.output(), "--mesh", p.folder / "none.nc", "--out", p.folder / "m.json"]
+
+
+@case("give the mesh_mask of this grid")
+def evaluate_a_restart_with_the_mesh_of_another_grid(p):
+    return evaluate_file(p, mesh=wider)
+
+
+@case("toce is missing (NaN) at 1 of")
+def evaluate_a_restart_with_a_hole(p):
+    return evaluate_file(p, change=with_hole)
+
+
+@case("not allowed with argument")
+def evaluate_a_model_on_a_restart(p):
+    return evaluate_file(p, "--model", p.diffusion)
+
+
+@case("invalid choice: 'teos'")
+def evaluate_a_restart_with_an_unknown_equation_of_state(p):
+    return evaluate_file(p, "--equation-of-state", "teos")
+
+
+@case("is no file: --map and --equation-of-state")
+def evaluate_a_store_with_another_equation_of_state(p):
+    return ["evaluate", p.states, "--equation-of-state", "seos", "--out", p.folder / "m.json"]
+
+
+@case("flux 'heat': the states hold no 'tstar'")
+def evaluate_a_flux_without_its_target(p):
+    config = p.write("e.yaml", "regions: {fluxes: {heat: {target: tstar, restoring: -40}}}")
+    return ["evaluate", p.states, "--config", config, "--out", p.folder / "m.json"]
+
+
+@case("two diagnostics are called 'heat_content'")
+def evaluate_two_diagnostics_of_one_name(p):
+    config = p.write("e.yaml", "regions: {gyres: {heat_content: {latitude: [0, 40]}}}")
+    return ["evaluate", p.states, "--config", config, "--out", p.folder / "m.json"]
