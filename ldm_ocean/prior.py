@@ -7,10 +7,11 @@ of the S training settings are regressed; those of another c follow from a Gauss
 latents (kriging; Rasmussen & Williams 2006, chapters 2 and 5):
 
     k(c, c') = α + c·c' + (1 + √5 d + 5d²/3) e^(−√5 d),    d = |c − c'|/ℓ,    K = k + ν 1
-    b̂(c) = b̄ + w(c)·(b − b̄),    w(c) = K⁻¹k(c),    v(c) = k(c, c) − k(c)·w(c)
+    b̂(c) = b̄ + w(c)·(b − b̄),    w(c) = K⁻¹k(c),    v(c) = k(c, c) + ν − k(c)·w(c)
 
-ℓ and ν are those that predict the states of left-out settings best. Settings are few, so b̂ is uncertain by v(c), with
-the pattern of the errors at left-out settings, e = K⁻¹(b − b̄)/diag K⁻¹, whose variance is 1/diag K⁻¹:
+ℓ and ν are those that predict the states of left-out settings best. Settings are few, and each departs from any smooth
+function of c by ν, so b is uncertain by v(c), with the pattern of the errors at left-out settings,
+e = K⁻¹(b − b̄)/diag K⁻¹, whose variance is 1/diag K⁻¹:
 
     b̃(c, ξ) = b̂(c) + √(v(c)/S) Σ_i ξ_i √(K⁻¹)_ii e_i,    ξ ~ N(0, 1)
 
@@ -107,7 +108,7 @@ class Prior(nn.Module):
         if xi is None or len(known) == 1:  # one setting says nothing of how others differ
             return weights
         own = torch.stack([kernel(row[None], row[None], self.length)[0, 0] for row in c])
-        variance = (own - (near * weights).sum(-1)).clamp_min(0)
+        variance = (own + self.nugget - (near * weights).sum(-1)).clamp_min(0)
         errors = inverse / inverse.diag().sqrt()[:, None]
         return weights + (variance / len(known)).sqrt()[:, None] * (xi.double() @ errors)
 

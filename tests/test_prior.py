@@ -42,6 +42,17 @@ def test_mean_years_vary_as_much_as_they_err_at_unseen_settings():
     assert 0.4 < np.median(ratios) < 2.5
 
 
+def test_a_setting_s_own_departure_from_the_law_is_part_of_the_doubt():
+    rng = torch.Generator().manual_seed(2)
+    _, p, s, names = simulated(40, 12, 0.0)
+    departure = 0.5 * torch.randn(40, 3, 2, generator=rng).repeat_interleave(12, 0)
+    prior = Prior(40, 2, 3, 2)
+    prior.fit(departure, p, s, names)
+    _, p, s, _ = simulated(20, 1, 0.0, seed=1)
+    drawn = torch.stack([prior(p, s, torch.randn(20, 40, generator=rng)) for _ in range(60)])
+    assert float(drawn.std(0).square().mean().sqrt()) == pytest.approx(0.5, rel=0.2)
+
+
 def test_the_mean_year_of_a_known_setting_is_nearly_its_own_and_doubt_grows_away_from_it():
     z, p, s, names = simulated(12, 24, 0.1)
     prior = Prior(12, 2, 3, 2)
