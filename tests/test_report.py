@@ -219,7 +219,7 @@ def test_the_band_is_the_interval_of_the_simulation_and_methods_without_an_inter
     assert {(0.5,), (0.4, 0.7), (0.3, 0.3), (1, 1)} <= drawn and (0.5,) not in {
         tuple(x.get_xdata()) for x in second.lines
     }
-    assert first.get_xlim()[0] == 0 and first.get_xlim()[1] > 1
+    assert first.get_xscale() == "log" and first.get_xlim()[0] < 0.2 and first.get_xlim()[1] > 1
 
 
 def test_each_setting_has_the_range_of_its_own_truth_behind_the_generated_mean():
@@ -235,11 +235,11 @@ def test_each_setting_has_the_range_of_its_own_truth_behind_the_generated_mean()
 
 
 def test_more_panels_than_columns_go_on_in_the_next_row():
-    scores = {"model": {str(n): [0.5, 0.4, 0.6] for n in range(7)}}
-    figure = dots.draw_scores(scores, {str(n): str(n) for n in range(7)})
-    assert sum(axes.get_visible() for axes in figure.axes) == 7 and len(figure.axes) == 10
+    scores = {"model": {str(n): [0.5, 0.4, 0.6] for n in range(8)}}
+    figure = dots.draw_scores(scores, {str(n): str(n) for n in range(8)})
+    assert sum(axes.get_visible() for axes in figure.axes) == 8 and len(figure.axes) == 12
     labelled = [axes.get_title() for axes in figure.axes if axes.get_yticklabels()[0].get_text() == "model"]
-    assert labelled == ["0", "5"]
+    assert labelled == ["0", "6"]
 
 
 def test_tables_take_dictionaries_of_any_depth():

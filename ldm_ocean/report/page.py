@@ -21,8 +21,8 @@ UNITLESS = ("anomaly_share", "spread_skill")
 UNRANKED = """Reconstruction and simulation (the truth's own other states of the season) have seen the truth: they are
 no contestants. CRPS skill is positive where the model is better."""
 CHANCE = """Fair CRPS over that of climatology (dotted line at 1), with 95 % bootstrap intervals over settings. The grey
-band is what the truth's own other states of the season score, about the best there can be: dots whose bars stay clear
-of it differ from the truth by more than chance."""
+band is what the truth's own other states of the season score, about the best there can be: dots whose bars stay to the
+right of it are worse by more than chance."""
 SCALARS = """Generated mean and central 95 % (blue) by setting; grey is the central 95 % of the truth's own states, all
 seasons, with the mean of those that verify."""
 
@@ -67,7 +67,8 @@ def _scores(metrics: dict, panels: ReportInputs) -> str:
             text += body + _levels(contestants, panels, units) if against == "truth" else folded
         if record.get("diagnostics"):
             turned = {m: tables.turned(by_name) for m, by_name in record["diagnostics"].items()}
-            text += f"<h4>Scalar diagnostics</h4>{_tables(turned, panels, units)}"
+            body = _tables(turned, panels, units)
+            text += f"<details><summary>Scalar diagnostics as tables</summary>{body}</details>"
     text += _scalars(metrics.get("settings", {}), units)
     return text and f"<p class=soft>The best of each column is in bold. {UNRANKED}</p>{text}"
 
@@ -75,7 +76,7 @@ def _scores(metrics: dict, panels: ReportInputs) -> str:
 def _dots(record: dict, panels: ReportInputs) -> str:
     """CRPS relative to climatology: of the variables, and of the scalar diagnostics."""
     scores, notes, text = record.get("relative_crps", {}), _notes(panels, {}), ""
-    names = list(dict.fromkeys(n for own in scores.values() for n in own))
+    names = list(dict.fromkeys(n for own in scores.values() for n, dot in own.items() if dot[0] is not None))
     variables = [n for n in names if n == "all" or any(n in own for own in record["scores"]["truth"].values())]
     for heading, chosen in (("variables", variables), ("scalars", [n for n in names if n not in variables])):
         titles = {n: "all variables" if n == "all" else notes.get(n) or n for n in chosen}
