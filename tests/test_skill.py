@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from benchmarks.skill.__main__ import main, run
-from benchmarks.skill.methods import OURS, PIXEL, REFERENCE, Method, baselines
+from benchmarks.skill.methods import OURS, PHYSICAL, PIXEL, REFERENCE, Method, baselines
 from benchmarks.skill.page import page
 from benchmarks.skill.summary import summarise
 from ldm_ocean.data.fields import Fields
@@ -216,5 +216,7 @@ def test_the_command_goes_on_without_diffusers_and_says_so(road, tmp_path, monke
     main([*map(str, places), "--seeds", "1", "--out", str(tmp_path / "results.md"), "--run", str(tmp_path)])
     assert "diffusers is not installed" in capsys.readouterr().err
     found = json.loads((tmp_path / "results.json").read_text())
-    assert OURS in found["methods"] and PIXEL not in found["methods"]
+    assert {OURS, PHYSICAL} <= set(found["methods"]) and PIXEL not in found["methods"]
     assert f"| {OURS} |" in (tmp_path / "results.md").read_text()
+    unstable = {m: own["diagnostic_mean"]["unstable_volume"][0] for m, own in found["splits"]["test"].items()}
+    assert unstable[PHYSICAL] < unstable[OURS]

@@ -13,16 +13,19 @@ import xarray as xr
 from torch import Tensor, nn
 
 from ldm_ocean import OceanLDM
+from ldm_ocean.constraints import Stability
 from ldm_ocean.data.fields import Fields
 from ldm_ocean.data.states import parameters_of
 from ldm_ocean.errors import UserError
 from ldm_ocean.evaluate import training_states
 from ldm_ocean.grid import OceanGrid
 from ldm_ocean.metrics import BASELINES
+from ldm_ocean.pipeline import BALANCED
 
 from .cost import training_seconds
 
-OURS, REFERENCE, PIXEL, PIXEL_ALL = "ldm_ocean", "climatology", "pixel_ddpm", "pixel_ddpm_1000"
+OURS, PHYSICAL, REFERENCE = "ldm_ocean", "ldm_ocean_physical", "climatology"
+PIXEL, PIXEL_ALL = "pixel_ddpm", "pixel_ddpm_1000"
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,8 @@ def methods(store: xr.Dataset, model: Path, run: Path, minutes: float) -> dict[s
             f"{model} was trained on another grid than that of the states: name a pair that belongs together"
         )
     training = training_seconds(model)
-    out = {OURS: ours(ocean, training)} | baselines(store, ocean.grid, ocean.fields)
+    physical = ours(ocean, training, stabilise=True, currents=BALANCED, constraints=[Stability()])
+    out = {OURS: ours(ocean, training), PHYSICAL: physical} | baselines(store, ocean.grid, ocean.fields)
     try:
         return out | pixel(store, ocean.grid, ocean.fields, run, minutes)
     except ImportError:

@@ -2,7 +2,7 @@
 
 from ldm_ocean.metrics.scoring import SIMULATION
 
-from .methods import OURS
+from .methods import OURS, PHYSICAL
 
 ABOUT = """# Score board
 
@@ -16,7 +16,7 @@ Wasserstein distance between the volumes of temperature and salinity, in units o
 
 `{simulation}` is the truth's own sampling uncertainty: the other equilibrium states of the very setting and season as
 an ensemble for each verifying one. It has seen the test truth and is no contestant; what lies within its interval is
-chance. {steps}
+chance. `{physical}` is `{ours}` with the constraint of stability, stabilised and with balanced currents. {steps}
 """
 COSTS = """Training on the machine that wrote this page. That of `{ours}` was not timed: it is the number of its steps
 times the time of a step measured here, validation not counted."""
@@ -60,7 +60,11 @@ UNITLESS = {"spread_skill", "coverage"}
 def page(results: dict) -> str:
     """All tables of ``results`` (the JSON beside it)."""
     counts = ", ".join(f"{split}: {len(names)}" for split, names in results["settings"].items())
-    lines = [ABOUT.format(**results["about"], counts=counts, simulation=SIMULATION), "## Costs", ""]
+    lines = [
+        ABOUT.format(**results["about"], counts=counts, simulation=SIMULATION, ours=OURS, physical=PHYSICAL),
+        "## Costs",
+        "",
+    ]
     lines += [COSTS.format(ours=OURS), "", *costs(results["methods"])]
     for split, by_method in results["splits"].items():
         lines += ["", f"## {split}", "", *_table(by_method, [(k, "all", title) for k, title in HEADLINE.items()])]
