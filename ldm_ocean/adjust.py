@@ -1,16 +1,19 @@
 """Adjustment of states to what holds exactly: data set in, data set out.
 
-Convective adjustment removes density inversions (``physics.stabilise``), geostrophic adjustment gives currents the
-shear that the density asks for (``physics.currents``). Both need the model's own equation of state.
+Convective adjustment removes density inversions (``physics.stabilise``). Geostrophic adjustment gives the currents
+below the wind-driven levels the shear that the density asks for (``physics.currents``), takes from their depth mean what
+would fill or drain columns, and brings sea level to balance with both (``physics.barotropic``). Both need the model's
+own equation of state.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import xarray as xr
 
-from .data.fields import EASTWARD, NORTHWARD, SALINITY, TEMPERATURE, Fields
+from .data.fields import EASTWARD, NORTHWARD, SALINITY, SEA_LEVEL, TEMPERATURE, Fields
 from .errors import UserError
 from .grid import OceanGrid
+from .physics.barotropic import nondivergent, sea_level
 from .physics.currents import balanced
 from .physics.eos import equation_of_state
 from .physics.stabilise import stabilise
@@ -27,12 +30,18 @@ def convective(states: xr.Dataset) -> xr.Dataset:
 
 
 def geostrophic(states: xr.Dataset) -> xr.Dataset:
-    """Canonical states with thermal-wind shear about the depth mean of their own currents; 0 on dry faces."""
+    """Canonical states whose currents and sea level are in balance with density; 0 on dry faces."""
     fields, grid = Fields.from_dataset(states), OceanGrid.from_dataset(states)
-    t, s, u, v = (fields.index_of(name) for name in (TEMPERATURE, SALINITY, EASTWARD, NORTHWARD))
+    channels = [fields.index_of(name) for name in (TEMPERATURE, SALINITY, EASTWARD, NORTHWARD, SEA_LEVEL)]
     x = fields.stack(states, grid)
-    x[:, u], x[:, v] = balanced(x[:, t], x[:, s], x[:, u], x[:, v], grid, grid.periodic_x, _density(grid))
-    return _with(states, x, (u, v), fields, grid)
+    t, s, u, v, eta = (x[:, c].astype("float64") for c in channels)
+    mesh, periodic, density = grid.mesh, grid.periodic_x, _density(grid)
+    u, v = balanced(t, s, u, v, mesh, periodic, density)
+    u, v = nondivergent(u, v, mesh, periodic)
+    eta[:, 0] = sea_level(u, v, density(t, s, grid["gdept"][:, None, None]), eta[:, 0], mesh, periodic)
+    for c, new in zip(channels[2:], (u, v, eta), strict=True):
+        x[:, c] = new
+    return _with(states, x, channels[2:], fields, grid)
 
 
 def _density(grid: OceanGrid) -> Callable:
@@ -41,7 +50,7 @@ def _density(grid: OceanGrid) -> Callable:
     return equation_of_state(grid.equation_of_state)
 
 
-def _with(states: xr.Dataset, x, channels: tuple[int, ...], fields: Fields, grid: OceanGrid) -> xr.Dataset:
+def _with(states: xr.Dataset, x, channels: Iterable[int], fields: Fields, grid: OceanGrid) -> xr.Dataset:
     """``states`` with some of their variables taken from the tensor ``x``."""
     new = fields.unstack(x, grid)
     changed = {name: new[name] for name in (fields[v].name for v in channels)}

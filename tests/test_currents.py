@@ -55,7 +55,7 @@ def test_a_flow_in_thermal_wind_balance_comes_back_unchanged_outside_the_guard()
         name: np.where(abs(latitude[name]) > 5, x + rng.standard_normal(x.shape[1:]), 0.1) * mesh[f"{name}mask"]
         for name, x in (("u", u), ("v", v))
     }
-    new = balanced(np.full(z.shape, 10.0), salinity, flow["u"], flow["v"], mesh, False, linear)
+    new = balanced(np.full(z.shape, 10.0), salinity, flow["u"], flow["v"], mesh, False, linear, below=0)
     for name, x in zip("uv", new, strict=True):
         outside = abs(latitude[name][:, 0]) > 5
         assert 0 < (~outside).sum() < outside.sum()
@@ -89,12 +89,22 @@ def test_dry_faces_are_exactly_still_and_all_is_finite(seed):
 def test_a_level_ocean_flows_alike_at_all_depths_outside_the_guard(seed):
     _, _, u, v = random_ocean(seed)
     t = np.broadcast_to(np.linspace(20, 2, 5)[:, None, None], MESH["tmask"].shape)
-    new = balanced(t, 0 * t + 35, u, v, MESH, True, vallis)
+    new = balanced(t, 0 * t + 35, u, v, MESH, True, vallis, below=0)
     for x, old, point, lat in zip(new, (u, v), "uv", (MESH["nav_lat"], corner_latitude(MESH["nav_lat"])), strict=True):
         wet, e3 = MESH[f"{point}mask"], MESH[f"e3{point}"]
         mean = (old * e3).sum(-3) / np.maximum((e3 * wet).sum(-3), 1)
         outside = (abs(lat) > 5) * wet
         np.testing.assert_allclose(x * outside, mean[:, None] * outside, atol=1e-12)
+
+
+@settings(deadline=None, max_examples=25)
+@given(SEEDS)
+def test_the_wind_driven_levels_keep_their_shear(seed):
+    t, s, u, v = random_ocean(seed)
+    wet = MESH["umask"][1] * (abs(MESH["nav_lat"]) > 5)  # both uppermost levels are at or above 38.75 m
+    for below, kept in ((100, True), (0, False)):
+        new, _ = balanced(t, s, u, v, MESH, True, vallis, below=below)
+        assert np.allclose(((new[:, 1] - new[:, 0]) - (u[:, 1] - u[:, 0])) * wet, 0, atol=1e-12) == kept
 
 
 @settings(deadline=None, max_examples=25)

@@ -14,6 +14,7 @@ from ..grid import OceanGrid
 
 TEMPERATURE, SALINITY = "sea_water_potential_temperature", "sea_water_salinity"  # CF standard names
 EASTWARD, NORTHWARD = "sea_water_x_velocity", "sea_water_y_velocity"
+SEA_LEVEL = "sea_surface_height_above_geoid"
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from ..data.fields import EASTWARD, NORTHWARD
+from ..data.fields import EASTWARD, NORTHWARD, SEA_LEVEL
 from ..physics import balance
 from .ocean import Ocean
-from .state import SEA_LEVEL, Scalar, State
+from .state import Scalar, State
 
 DAY = 86400.0  # s
 

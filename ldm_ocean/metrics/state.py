@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..data.fields import EASTWARD, NORTHWARD, SALINITY, TEMPERATURE
+from ..data.fields import EASTWARD, NORTHWARD, SALINITY, SEA_LEVEL, TEMPERATURE
 from ..grid import POINTS
 from ..physics.eos import equation_of_state, expansion
 from ..physics.overturning import heat_transport, overturning, overturning_in_density
@@ -15,8 +15,6 @@ from ..physics.stratification import buoyancy_frequency
 from ..physics.surface import moved
 from ..physics.transport import barotropic_streamfunction
 from .ocean import Ocean
-
-SEA_LEVEL = "sea_surface_height_above_geoid"  # CF standard name
 
 
 class State:

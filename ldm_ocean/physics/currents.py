@@ -10,25 +10,29 @@ column of faces, its divergence and the surface tendency stay too:
 The share γ is 1 outside the guarded band |φ| < φ_e and sin²(πφ/2φ_e) inside, where f vanishes: γ/f → 0 at the equator.
 From level to level, f u_tw changes by the slope of the pressure ∫gρ/ρ0 dz on the V faces (f v_tw: on the U faces),
 averaged over those of the four nearest faces that are wet on both levels; next to no such face the shear is 0. The
-wind's own shear (Ekman) in the uppermost levels is no thermal wind: its transport stays, spread over the column.
+wind's own shear (Ekman) in the uppermost levels is no thermal wind, but carries heat: down to a depth, u_tw has the
+shear of the given currents.
 """
 
 from collections.abc import Callable
 
 import numpy as np
-import torch
 
+from .arrays import module
 from .balance import _east, _north, _south, _west, coriolis
 from .eos import RHO_0, G
 from .transport import corner_latitude
 
 
-def balanced(temperature, salinity, u, v, mesh, periodic_x: bool, density: Callable, equator: float = 5.0):
+def balanced(
+    temperature, salinity, u, v, mesh, periodic_x: bool, density: Callable, equator: float = 5.0, below: float = 100.0
+):
     """(u', v') [m/s] at U and V points: thermal wind about the depth mean of ``u`` and ``v``, 0 on dry faces.
 
     Fields are (..., depth, y, x), numpy or torch, ``temperature`` [°C], ``salinity`` [g/kg], ``u`` and ``v`` [m/s], all
     finite on land. ``mesh`` holds arrays of the fields' kind by NEMO's names, as an ``OceanGrid`` does; ``equator`` is
-    φ_e [°]. ``periodic_x``: the last column's neighbour is the first.
+    φ_e [°], and the given shear stays above the first level at or ``below`` that depth [m]. ``periodic_x``: the last
+    column's neighbour is the first.
     """
     depth = mesh["gdept"][:, None, None]
     rho = density(temperature, salinity, depth)
@@ -45,19 +49,21 @@ def balanced(temperature, salinity, u, v, mesh, periodic_x: bool, density: Calla
 
     steps_u = -at_u(slope_y * wet_v) / _or_one(at_u(wet_v))
     steps_v = at_v(slope_x * wet_u) / _or_one(at_v(wet_u))
-    latitude = mesh["nav_lat"]
+    latitude, first = mesh["nav_lat"], int((mesh["gdept"] < below).sum())
     return (
-        _about_depth_mean(u, steps_u, latitude, mesh["umask"], mesh["e3u"], equator),
-        _about_depth_mean(v, steps_v, corner_latitude(latitude), mesh["vmask"], mesh["e3v"], equator),
+        _about_depth_mean(u, steps_u, latitude, mesh["umask"], mesh["e3u"], equator, first),
+        _about_depth_mean(v, steps_v, corner_latitude(latitude), mesh["vmask"], mesh["e3v"], equator, first),
     )
 
 
-def _about_depth_mean(given, steps, latitude, mask, e3, equator):
+def _about_depth_mean(given, steps, latitude, mask, e3, equator, first):
     """ū + γ (u_tw − ū_tw) + (1 − γ) (u − ū) for u ``given``, from the ``steps`` of f u_tw between levels [m/s²]."""
-    xp = torch if isinstance(given, torch.Tensor) else np
+    xp = module(given)
     share = xp.sin(xp.clip(abs(latitude) / equator, 0, 1) * (np.pi / 2)) ** 2
     f = coriolis(latitude)
-    below_surface = (steps / (f + (f == 0))).cumsum(-3)
+    shear = given[..., 1:, :, :] - given[..., :-1, :, :]
+    shear[..., first:, :, :] = (steps / (f + (f == 0)))[..., first:, :, :]
+    below_surface = shear.cumsum(-3)
     wind = xp.concatenate((0 * below_surface[..., :1, :, :], below_surface), -3)
     wet = mask * 1.0
     change = wind - given

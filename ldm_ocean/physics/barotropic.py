@@ -1,0 +1,107 @@
+"""The depth mean of currents and the sea level that goes with it, on the C grid.
+
+    nondivergent    ū' = ū − ∇φ       ∇·(H ∇φ) = ∇·(H ū)
+                    is the smallest change Σ V |∇φ|² that leaves ∇·(H ū') = 0
+    sea level       η' = η + ζ        H ζ/R² − ∇·(H ∇ζ) = ∇·(H (∇η + F/g))        F = ⟨f k×u + ∇p'/ρ0⟩
+                    is the smallest Σ V (|F/g + ∇η'|² + ζ²/R²)
+
+H is the depth of water. F, a mean over depth below the wind-driven levels, has the pressure of the density alone; where
+it says nothing, near walls and the equator, F/g is −∇η. R is the distance beyond which differences of sea level are
+left as given. Both are elliptic problems with closed walls, solved by conjugate gradients (Hestenes & Stiefel 1952).
+
+Fields are (..., depth, y, x), numpy or torch, 0 on land; ``mesh`` holds arrays of the fields' kind by NEMO's names, as
+an ``OceanGrid`` does. ``periodic_x``: the last column's neighbour is the first.
+"""
+
+from collections.abc import Callable
+
+from .arrays import module
+from .balance import _east, _forces, _north, _south, _west, hydrostatic_pressure
+from .eos import G
+
+PLANE = (-2, -1)
+RADIUS = 6e5  # R [m]: a few deformation radii of the barotropic mode over a shelf, less than a basin
+TOLERANCE, MOST = 1e-10, 5000  # relative norm of the residual; iterations
+
+
+def nondivergent(u, v, mesh, periodic_x: bool):
+    """(u', v') [m/s]: one velocity is taken from every column of faces so that no column of water fills or drains."""
+    east, north = (u * mesh["e3u"]).sum(-3) * mesh["e2u"], (v * mesh["e3v"]).sum(-3) * mesh["e1v"]
+    slope_u, slope_v = _slopes(_solve(-east, -north, 0.0, mesh, periodic_x), mesh, periodic_x)
+    return u - slope_u[..., None, :, :] * mesh["umask"], v - slope_v[..., None, :, :] * mesh["vmask"]
+
+
+def sea_level(u, v, density, ssh, mesh, periodic_x: bool, equator: float = 5.0, below: float = 100.0):
+    """η' [m] (..., y, x): the given ``ssh`` in balance with currents and ``density`` [kg/m³] ``below`` that depth [m].
+
+    Within ±``equator`` [°] its slopes stay, and its mean stays.
+    """
+    first = int((mesh["gdept"] < below).sum())
+    deep = {k: m[first:] if m.ndim == 3 else m for k, m in mesh.items()}
+    pressure = hydrostatic_pressure(density, mesh["gdept"], 0 * ssh)
+    forces = _forces(*(x[..., first:, :, :] for x in (u, v, pressure)), deep, periodic_x, equator)
+    missed = []
+    for (_, rest, weight), slope in zip(forces, _slopes(ssh, mesh, periodic_x), strict=True):
+        total = weight.sum(-3)
+        known = total > 0
+        missed.append((slope + (rest * weight).sum(-3) / (total + ~known) / G) * known)
+    east, north = missed[0] * _depth(mesh, "u") * mesh["e2u"], missed[1] * _depth(mesh, "v") * mesh["e1v"]
+    area = mesh["e1t"] * mesh["e2t"] * mesh["tmask"][0]
+    zeta = _solve(east, north, area * _depth(mesh, "t") / RADIUS**2, mesh, periodic_x)
+    return ssh + (zeta - (zeta * area).sum(PLANE)[..., None, None] / area.sum()) * mesh["tmask"][0]
+
+
+def _depth(mesh, point: str):
+    return (mesh[f"e3{point}"] * mesh[f"{point}mask"]).sum(-3)
+
+
+def _slopes(x, mesh, periodic_x):
+    """∂x/∂x at U and ∂x/∂y at V points of the surface, 0 on dry faces."""
+    east = (_east(x, periodic_x) - x) / mesh["e1u"] * mesh["umask"][0]
+    return east, (_north(x) - x) / mesh["e2v"] * mesh["vmask"][0]
+
+
+def _outflow(east, north, periodic_x):
+    """What leaves each column through its four faces."""
+    return east - _west(east, periodic_x) + north - _south(north)
+
+
+def _solve(east, north, screen, mesh, periodic_x):
+    """φ (..., y, x) with ``screen`` φ − A ∇·(H ∇φ) = what flows out of a cell, of area A, through its faces."""
+    across_u, across_v = _depth(mesh, "u") * mesh["e2u"], _depth(mesh, "v") * mesh["e1v"]
+
+    def operator(phi):
+        slope_u, slope_v = _slopes(phi, mesh, periodic_x)
+        return screen * phi - _outflow(slope_u * across_u, slope_v * across_v, periodic_x)
+
+    steep_u, steep_v = across_u / mesh["e1u"], across_v / mesh["e2v"]
+    diagonal = screen + steep_u + _west(steep_u, periodic_x) + steep_v + _south(steep_v)
+    size = _dot(east, east) + _dot(north, north)
+    return conjugate_gradients(operator, _outflow(east, north, periodic_x), diagonal + (diagonal == 0), size)
+
+
+def conjugate_gradients(operator: Callable, right, diagonal, size):
+    """x with operator(x) = ``right`` (..., y, x) for a symmetric positive (semi)definite operator of given diagonal.
+
+    ``size`` (..., 1, 1) is the square that a residual is small beside: ``right`` itself may be a small difference.
+    """
+    xp = module(right)
+    x, residual = 0 * right, right
+    direction = scaled = residual / diagonal
+    product = _dot(residual, scaled)
+    limit = TOLERANCE**2 * size
+    for _ in range(MOST):
+        if (_dot(residual, residual) <= limit).all():
+            break
+        image = operator(direction)
+        curvature = _dot(direction, image)
+        step = product / xp.where(curvature > 0, curvature, 1)
+        x, residual = x + step * direction, residual - step * image
+        scaled = residual / diagonal
+        product, last = _dot(residual, scaled), product
+        direction = scaled + product / xp.where(last > 0, last, 1) * direction
+    return x
+
+
+def _dot(a, b):
+    return (a * b).sum(PLANE)[..., None, None]
