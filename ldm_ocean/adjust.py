@@ -1,9 +1,9 @@
 """Adjustment of states to what holds exactly: data set in, data set out.
 
-Convective adjustment removes density inversions (``physics.stabilise``). Geostrophic adjustment gives the currents
-below the wind-driven levels the shear that the density asks for (``physics.currents``), takes from their depth mean what
-would fill or drain columns, and brings sea level to balance with both (``physics.barotropic``). Both need the model's
-own equation of state.
+Convective adjustment removes density inversions (``physics.stabilise``). Geostrophic adjustment takes from the depth
+mean of the currents what would fill or drain columns, brings sea level to balance with what flows below
+(``physics.barotropic``), and the currents nearer to balance with both (``physics.currents``). Both adjustments need the
+model's own equation of state.
 """
 
 from collections.abc import Callable, Iterable
@@ -13,6 +13,7 @@ import xarray as xr
 from .data.fields import EASTWARD, NORTHWARD, SALINITY, SEA_LEVEL, TEMPERATURE, Fields
 from .errors import UserError
 from .grid import OceanGrid
+from .physics.balance import hydrostatic_pressure
 from .physics.barotropic import nondivergent, sea_level
 from .physics.currents import balanced
 from .physics.eos import equation_of_state
@@ -35,10 +36,12 @@ def geostrophic(states: xr.Dataset) -> xr.Dataset:
     channels = [fields.index_of(name) for name in (TEMPERATURE, SALINITY, EASTWARD, NORTHWARD, SEA_LEVEL)]
     x = fields.stack(states, grid)
     t, s, u, v, eta = (x[:, c].astype("float64") for c in channels)
-    mesh, periodic, density = grid.mesh, grid.periodic_x, _density(grid)
-    u, v = balanced(t, s, u, v, mesh, periodic, density)
-    u, v = nondivergent(u, v, mesh, periodic)
-    eta[:, 0] = sea_level(u, v, density(t, s, grid["gdept"][:, None, None]), eta[:, 0], mesh, periodic)
+    where, depth = (grid.mesh, grid.periodic_x), grid["gdept"]
+    density = _density(grid)(t, s, depth[:, None, None])
+    u, v = nondivergent(u, v, *where)
+    eta[:, 0] = sea_level(u, v, density, eta[:, 0], *where)
+    u, v = balanced(u, v, hydrostatic_pressure(density, depth, eta[:, 0]), *where)
+    u, v = nondivergent(u, v, *where)
     for c, new in zip(channels[2:], (u, v, eta), strict=True):
         x[:, c] = new
     return _with(states, x, channels[2:], fields, grid)

@@ -175,9 +175,9 @@ class OceanLDM:
 
         Options: ``season`` share of the year (0), ``context`` an earlier state to start the thought from, ``steps``
         (18) network evaluations a member (twice that with ``guidance`` ≠ 1), ``constraints`` that guide the sampler
-        (see ``constraints``; one decoder evaluation a step, and one of its gradient for each residual), ``strict``
-        refuse values outside the training range. Of the finished states, ``stabilise`` removes density inversions and
-        ``currents`` ``balanced`` gives the generated depth-mean currents the shear of thermal wind.
+        (see ``constraints``; eight decoder evaluations, each with one gradient for each constraint), ``strict`` refuse
+        values outside the training range. Of the finished states, ``stabilise`` removes density inversions and
+        ``currents`` ``balanced`` brings currents and sea level to geostrophic balance (see ``adjust``).
 
         Members differ in their weather and, as far as the training settings leave it open, in their mean state. The
         same seed and member index give the same state whatever the number of members.

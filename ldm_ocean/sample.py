@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--stabilise", action="store_true", help="remove every density inversion, keep heat and salt")
     parser.add_argument(
-        "--currents", choices=CURRENTS, default=GENERATED, help="balanced: thermal wind about their depth mean"
+        "--currents", choices=CURRENTS, default=GENERATED, help="balanced: geostrophic, and no column fills or drains"
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")

@@ -17,6 +17,7 @@ Friction counts as imbalance; below the wind-driven layer it is small: give fiel
 import numpy as np
 
 from .arrays import module
+from .cgrid import onto_u, onto_v, outflow, slopes
 from .eos import RHO_0, G
 from .transport import corner_latitude
 
@@ -39,24 +40,23 @@ def hydrostatic_pressure(density, depth, ssh):
 
 def geostrophic_residual(u, v, pressure, mesh, periodic_x: bool, equator: float = 5.0):
     """‖f k×u + ∇p'/ρ0‖ / ‖f u‖, dimensionless, shape (...), outside ±``equator`` [°]; 1 for a flat ocean."""
-    return _ratio(_forces(u, v, pressure, mesh, periodic_x, equator))
+    return _ratio(forces(u, v, pressure, mesh, periodic_x, equator))
 
 
 def thermal_wind_residual(u, v, density, mesh, periodic_x: bool, equator: float = 5.0):
     """‖∂_z(f k×u + ∇p'/ρ0)‖ / ‖∂_z f u‖, dimensionless, shape (...), outside ±``equator`` [°]."""
     pressure = hydrostatic_pressure(density, mesh["gdept"], 0 * density[..., 0, :, :])
-    forces = _forces(u, v, pressure, mesh, periodic_x, equator)
+    both = forces(u, v, pressure, mesh, periodic_x, equator)
     spacing = _spacing(mesh["gdept"])
     return _ratio(
-        [(_step(c) / spacing, _step(r) / spacing, w[..., :-1, :, :] * (w[..., 1:, :, :] > 0)) for c, r, w in forces]
+        [(_step(c) / spacing, _step(r) / spacing, w[..., :-1, :, :] * (w[..., 1:, :, :] > 0)) for c, r, w in both]
     )
 
 
 def surface_tendency(u, v, mesh, periodic_x: bool):
     """∂η/∂t [m/s] that the divergence of the columns implies, shape (..., y, x), 0 on land."""
-    east, north = (u * mesh["e3u"]).sum(-3) * mesh["e2u"], (v * mesh["e3v"]).sum(-3) * mesh["e1v"]
-    inflow = _west(east, periodic_x) - east + _south(north) - north
-    return inflow / (mesh["e1t"] * mesh["e2t"]) * mesh["tmask"][0]
+    across_u, across_v = (u * mesh["e3u"]).sum(-3) * mesh["e2u"], (v * mesh["e3v"]).sum(-3) * mesh["e1v"]
+    return -outflow(across_u, across_v, periodic_x) / (mesh["e1t"] * mesh["e2t"]) * mesh["tmask"][0]
 
 
 def wall_normal_flow(velocity, mask):
@@ -64,25 +64,23 @@ def wall_normal_flow(velocity, mask):
     return module(velocity).amax(abs(velocity) * (mask == 0), FIELD)
 
 
-def _forces(u, v, pressure, mesh, periodic_x, equator):
+def forces(u, v, pressure, mesh, periodic_x: bool, equator: float):
     """[(Coriolis force, its sum with the pressure force, weight)] at U and at V points, per unit of mass."""
-    v_at_u = (v + _south(v) + _east(v + _south(v), periodic_x)) / 4
-    u_at_v = (u + _north(u) + _west(u + _north(u), periodic_x)) / 4
     wet_u, wet_v = mesh["umask"] * 1.0, mesh["vmask"] * 1.0
-    weight_u = wet_u * wet_v * _south(wet_v) * _east(wet_v * _south(wet_v), periodic_x)
-    weight_v = wet_v * wet_u * _north(wet_u) * _west(wet_u * _north(wet_u), periodic_x)
+    weight_u = wet_u * (onto_u(wet_v, periodic_x) == 1)
+    weight_v = wet_v * (onto_v(wet_u, periodic_x) == 1)
     latitude_u, latitude_v = mesh["nav_lat"], corner_latitude(mesh["nav_lat"])
     weight_u = weight_u * mesh["e1u"] * mesh["e2u"] * mesh["e3u"] * (abs(latitude_u) > equator)
     weight_v = weight_v * mesh["e1v"] * mesh["e2v"] * mesh["e3v"] * (abs(latitude_v) > equator)
-    force_u, force_v = -coriolis(latitude_u) * v_at_u, coriolis(latitude_v) * u_at_v
-    slope_u = (_east(pressure, periodic_x) - pressure) / (RHO_0 * mesh["e1u"])
-    slope_v = (_north(pressure) - pressure) / (RHO_0 * mesh["e2v"])
+    force_u = -coriolis(latitude_u) * onto_u(v, periodic_x)
+    force_v = coriolis(latitude_v) * onto_v(u, periodic_x)
+    slope_u, slope_v = slopes(pressure / RHO_0, mesh, periodic_x)
     return [(force_u, force_u + slope_u, weight_u), (force_v, force_v + slope_v, weight_v)]
 
 
-def _ratio(forces):
-    residual = sum((w * r**2).sum(FIELD) for _, r, w in forces)
-    return (residual / sum((w * c**2).sum(FIELD) for c, _, w in forces)) ** 0.5
+def _ratio(both):
+    residual = sum((w * r**2).sum(FIELD) for _, r, w in both)
+    return (residual / sum((w * c**2).sum(FIELD) for c, _, w in both)) ** 0.5
 
 
 def _spacing(depth):
@@ -91,24 +89,3 @@ def _spacing(depth):
 
 def _step(x):
     return x[..., 1:, :, :] - x[..., :-1, :, :]
-
-
-def _east(x, periodic_x):
-    """The eastern neighbour of each cell; 0 beyond a wall."""
-    return _join((x[..., 1:], x[..., :1] * periodic_x), -1)
-
-
-def _west(x, periodic_x):
-    return _join((x[..., -1:] * periodic_x, x[..., :-1]), -1)
-
-
-def _north(x):
-    return _join((x[..., 1:, :], 0 * x[..., :1, :]), -2)
-
-
-def _south(x):
-    return _join((0 * x[..., :1, :], x[..., :-1, :]), -2)
-
-
-def _join(parts, axis):
-    return module(parts[0]).concatenate(parts, axis)

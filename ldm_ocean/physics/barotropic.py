@@ -16,11 +16,12 @@ an ``OceanGrid`` does. ``periodic_x``: the last column's neighbour is the first.
 from collections.abc import Callable
 
 from .arrays import module
-from .balance import _east, _forces, _north, _south, _west, hydrostatic_pressure
+from .balance import forces, hydrostatic_pressure
+from .cgrid import outflow, slopes, south, west
 from .eos import G
 
 PLANE = (-2, -1)
-RADIUS = 6e5  # R [m]: a few deformation radii of the barotropic mode over a shelf, less than a basin
+RADIUS = 1e6  # R [m]
 TOLERANCE, MOST = 1e-10, 5000  # relative norm of the residual; iterations
 
 
@@ -39,9 +40,10 @@ def sea_level(u, v, density, ssh, mesh, periodic_x: bool, equator: float = 5.0, 
     first = int((mesh["gdept"] < below).sum())
     deep = {k: m[first:] if m.ndim == 3 else m for k, m in mesh.items()}
     pressure = hydrostatic_pressure(density, mesh["gdept"], 0 * ssh)
-    forces = _forces(*(x[..., first:, :, :] for x in (u, v, pressure)), deep, periodic_x, equator)
+    deep_u, deep_v, deep_p = (x[..., first:, :, :] for x in (u, v, pressure))
+    both = forces(deep_u, deep_v, deep_p, deep, periodic_x, equator)
     missed = []
-    for (_, rest, weight), slope in zip(forces, _slopes(ssh, mesh, periodic_x), strict=True):
+    for (_, rest, weight), slope in zip(both, _slopes(ssh, mesh, periodic_x), strict=True):
         total = weight.sum(-3)
         known = total > 0
         missed.append((slope + (rest * weight).sum(-3) / (total + ~known) / G) * known)
@@ -56,14 +58,9 @@ def _depth(mesh, point: str):
 
 
 def _slopes(x, mesh, periodic_x):
-    """∂x/∂x at U and ∂x/∂y at V points of the surface, 0 on dry faces."""
-    east = (_east(x, periodic_x) - x) / mesh["e1u"] * mesh["umask"][0]
-    return east, (_north(x) - x) / mesh["e2v"] * mesh["vmask"][0]
-
-
-def _outflow(east, north, periodic_x):
-    """What leaves each column through its four faces."""
-    return east - _west(east, periodic_x) + north - _south(north)
+    """Those of ``x`` on the wet faces of the surface, 0 on dry ones."""
+    along, across = slopes(x, mesh, periodic_x)
+    return along * mesh["umask"][0], across * mesh["vmask"][0]
 
 
 def _solve(east, north, screen, mesh, periodic_x):
@@ -72,12 +69,12 @@ def _solve(east, north, screen, mesh, periodic_x):
 
     def operator(phi):
         slope_u, slope_v = _slopes(phi, mesh, periodic_x)
-        return screen * phi - _outflow(slope_u * across_u, slope_v * across_v, periodic_x)
+        return screen * phi - outflow(slope_u * across_u, slope_v * across_v, periodic_x)
 
     steep_u, steep_v = across_u / mesh["e1u"], across_v / mesh["e2v"]
-    diagonal = screen + steep_u + _west(steep_u, periodic_x) + steep_v + _south(steep_v)
+    diagonal = screen + steep_u + west(steep_u, periodic_x) + steep_v + south(steep_v)
     size = _dot(east, east) + _dot(north, north)
-    return conjugate_gradients(operator, _outflow(east, north, periodic_x), diagonal + (diagonal == 0), size)
+    return conjugate_gradients(operator, outflow(east, north, periodic_x), diagonal + (diagonal == 0), size)
 
 
 def conjugate_gradients(operator: Callable, right, diagonal, size):

@@ -1,75 +1,67 @@
-"""Currents in thermal-wind balance with the density, on the C grid.
+"""Currents brought nearer to geostrophic balance with density and sea level, on the C grid.
 
-    f ∂u/∂z = +(g/ρ0) ∂ρ/∂y        f ∂v/∂z = −(g/ρ0) ∂ρ/∂x        z positive up
+    δ = argmin  Σ V |δ|² + β Σ V |u + δ − u_g|²        u_g = −∂_y p'/(f ρ0),   v_g = ∂_x p'/(f ρ0)
 
-Only the shear follows from the density; the depth mean stays that of the given currents, so the transport of every
-column of faces, its divergence and the surface tendency stay too:
+at every level by itself. The second sum is taken where pressure is at home: u_g lives on V faces, where u + δ is the
+mean over the four nearest U faces, and v_g on U faces likewise; a face counts if those four are wet and it lies outside
+the guarded band |φ| < φ_e, where f vanishes. The smallest change is asked for, and not u_g itself, because a coarse
+ocean is not geostrophic to the last: friction and curvature make some ten per cent. Down to a depth nothing changes:
+the shear of the wind-driven layer is no thermal wind, but carries heat.
 
-    u' = ū + γ (u_tw − ū_tw) + (1 − γ) (u − ū)        ū = Σ e3u u / Σ e3u  over wet faces
-
-The share γ is 1 outside the guarded band |φ| < φ_e and sin²(πφ/2φ_e) inside, where f vanishes: γ/f → 0 at the equator.
-From level to level, f u_tw changes by the slope of the pressure ∫gρ/ρ0 dz on the V faces (f v_tw: on the U faces),
-averaged over those of the four nearest faces that are wet on both levels; next to no such face the shear is 0. The
-wind's own shear (Ekman) in the uppermost levels is no thermal wind, but carries heat: down to a depth, u_tw has the
-shear of the given currents.
+Each component is a symmetric positive definite problem, solved by conjugate gradients.
 """
 
 from collections.abc import Callable
 
-import numpy as np
-
 from .arrays import module
-from .balance import _east, _north, _south, _west, coriolis
-from .eos import RHO_0, G
+from .balance import coriolis, forces
+from .barotropic import PLANE, conjugate_gradients
+from .cgrid import onto_u, onto_v
 from .transport import corner_latitude
 
+WEIGHT = 1.5  # β: takes generated states to the residual that simulated ones have
 
-def balanced(
-    temperature, salinity, u, v, mesh, periodic_x: bool, density: Callable, equator: float = 5.0, below: float = 100.0
-):
-    """(u', v') [m/s] at U and V points: thermal wind about the depth mean of ``u`` and ``v``, 0 on dry faces.
 
-    Fields are (..., depth, y, x), numpy or torch, ``temperature`` [°C], ``salinity`` [g/kg], ``u`` and ``v`` [m/s], all
-    finite on land. ``mesh`` holds arrays of the fields' kind by NEMO's names, as an ``OceanGrid`` does; ``equator`` is
-    φ_e [°], and the given shear stays above the first level at or ``below`` that depth [m]. ``periodic_x``: the last
-    column's neighbour is the first.
+def balanced(u, v, pressure, mesh, periodic_x: bool, equator: float = 5.0, below: float = 100.0):
+    """(u + δ, v + δ) [m/s] at U and V points, (..., depth, y, x), numpy or torch; 0 on dry faces.
+
+    ``pressure`` p' [Pa] at T points is finite on land; ``mesh`` holds arrays of the fields' kind by NEMO's names, as an
+    ``OceanGrid`` does. ``equator`` is φ_e [°]; levels above the first at or ``below`` that depth [m] stay.
     """
-    depth = mesh["gdept"][:, None, None]
-    rho = density(temperature, salinity, depth)
-    layers = G / RHO_0 * (rho[..., 1:, :, :] + rho[..., :-1, :, :]) / 2 * (depth[1:] - depth[:-1])
-    slope_x = (_east(layers, periodic_x) - layers) / mesh["e1u"]
-    slope_y = (_north(layers) - layers) / mesh["e2v"]
-    wet_u, wet_v = (mask[1:] * mask[:-1] * 1.0 for mask in (mesh["umask"], mesh["vmask"]))
+    first = int((mesh["gdept"] < below).sum())
+    deep = {k: m[first:] if m.ndim == 3 else m for k, m in mesh.items()}
+    deep_u, deep_v, deep_p = (x[..., first:, :, :] for x in (u, v, pressure))
+    (_, rest_u, weight_u), (_, rest_v, weight_v) = forces(deep_u, deep_v, deep_p, deep, periodic_x, equator)
+    excess_u = rest_v / _or_one(coriolis(corner_latitude(mesh["nav_lat"])))
+    excess_v = -rest_u / _or_one(coriolis(mesh["nav_lat"]))
 
     def at_u(x):
-        return x + _south(x) + _east(x + _south(x), periodic_x)
+        return onto_u(x, periodic_x)
 
     def at_v(x):
-        return x + _north(x) + _west(x + _north(x), periodic_x)
+        return onto_v(x, periodic_x)
 
-    steps_u = -at_u(slope_y * wet_v) / _or_one(at_u(wet_v))
-    steps_v = at_v(slope_x * wet_u) / _or_one(at_v(wet_u))
-    latitude, first = mesh["nav_lat"], int((mesh["gdept"] < below).sum())
+    volume_u, volume_v = (deep[f"e1{p}"] * deep[f"e2{p}"] * deep[f"e3{p}"] * deep[f"{p}mask"] for p in "uv")
     return (
-        _about_depth_mean(u, steps_u, latitude, mesh["umask"], mesh["e3u"], equator, first),
-        _about_depth_mean(v, steps_v, corner_latitude(latitude), mesh["vmask"], mesh["e3v"], equator, first),
+        _plus(u * mesh["umask"], _change(excess_u, weight_v, at_v, at_u, volume_u)),
+        _plus(v * mesh["vmask"], _change(excess_v, weight_u, at_u, at_v, volume_v)),
     )
 
 
-def _about_depth_mean(given, steps, latitude, mask, e3, equator, first):
-    """ū + γ (u_tw − ū_tw) + (1 − γ) (u − ū) for u ``given``, from the ``steps`` of f u_tw between levels [m/s²]."""
-    xp = module(given)
-    share = xp.sin(xp.clip(abs(latitude) / equator, 0, 1) * (np.pi / 2)) ** 2
-    f = coriolis(latitude)
-    shear = given[..., 1:, :, :] - given[..., :-1, :, :]
-    shear[..., first:, :, :] = (steps / (f + (f == 0)))[..., first:, :, :]
-    below_surface = shear.cumsum(-3)
-    wind = xp.concatenate((0 * below_surface[..., :1, :, :], below_surface), -3)
-    wet = mask * 1.0
-    change = wind - given
-    mean = (change * e3 * wet).sum(-3) / _or_one((e3 * wet).sum(-3))
-    return (given + share * (change - mean[..., None, :, :])) * wet
+def _change(excess, weight, there: Callable, back: Callable, volume):
+    """δ of the smallest Σ V δ² + β Σ w (excess + there(δ))², 0 where V is; ``back`` is the transpose of ``there``."""
+    wet = volume > 0
+    right = -WEIGHT * back(weight * excess) * wet
+    diagonal = volume + WEIGHT / 4 * back(weight) * wet + ~wet
+    size = (right**2).sum(PLANE)[..., None, None]
+    return conjugate_gradients(lambda x: volume * x + WEIGHT * back(weight * there(x)) * wet, right, diagonal, size)
 
 
-def _or_one(total):
-    return total + (total == 0)
+def _plus(x, deep):
+    """``x`` with a change of its lowest levels."""
+    upper = x[..., : x.shape[-3] - deep.shape[-3], :, :]
+    return module(x).concatenate((upper, x[..., upper.shape[-3] :, :, :] + deep), -3)
+
+
+def _or_one(x):
+    return x + (x == 0)

@@ -7,7 +7,7 @@ as NEMO's quasi-Eulerian coordinate has it: a column holds the water it has at r
 torch, by NEMO's names.
 """
 
-from .balance import _east, _north
+from .cgrid import east, north
 
 
 def moved(mesh, ssh, periodic_x: bool) -> dict:
@@ -18,8 +18,8 @@ def moved(mesh, ssh, periodic_x: bool) -> dict:
     lifted = mesh["e1t"] * mesh["e2t"] * ssh
     rise = {
         "t": ssh,
-        "u": (lifted + _east(lifted, periodic_x)) / 2 / (mesh["e1u"] * mesh["e2u"]),
-        "v": (lifted + _north(lifted)) / 2 / (mesh["e1v"] * mesh["e2v"]),
+        "u": (lifted + east(lifted, periodic_x)) / 2 / (mesh["e1u"] * mesh["e2u"]),
+        "v": (lifted + north(lifted)) / 2 / (mesh["e1v"] * mesh["e2v"]),
     }
     out = dict(mesh)
     for point, eta in rise.items():
