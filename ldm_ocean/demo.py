@@ -16,7 +16,7 @@ from .config import CONFIGS
 from .data.states import open_states
 from .errors import UserError
 from .evaluate import load_config, score_model, write_scores
-from .metrics.scoring import verifying_states
+from .metrics.truth import others_in_season, verifying_states
 from .pipeline import OceanLDM
 from .report.inputs import Case, ReportInputs
 from .report.page import write_report
@@ -113,7 +113,8 @@ def draw(model: OceanLDM, states: xr.Dataset, config) -> tuple[list[Case], xr.Da
     for split in config.splits:
         names = sorted(set(states.setting.values[states.split.values == split]))
         for n, name in enumerate(names):
-            truth = states.isel(sample=verifying_states(states, name, 1))
+            own = states.isel(sample=verifying_states(states, name, states.sizes["sample"]))
+            truth = own.isel(sample=[0])
             parameters = {k: float(truth[k][0]) for k in states.attrs["parameters"]}
             season = float(truth.season[0])
             members = model.sample(parameters, members=config.members, seed=config.seed, season=season)
@@ -121,7 +122,9 @@ def draw(model: OceanLDM, states: xr.Dataset, config) -> tuple[list[Case], xr.Da
             if n == 0:
                 truth = truth[model.fields.names]
                 again = model.decode(model.encode(truth), like=truth)
-                cases.append(Case(name, parameters, season, truth.isel(sample=0), again.isel(sample=0), members))
+                others = own[model.fields.names].isel(sample=others_in_season(own.season.values, 0))
+                known = truth.isel(sample=0), again.isel(sample=0), members, others.rename(sample="member")
+                cases.append(Case(name, parameters, season, *known))
     together = xr.concat(drawn, "setting", combine_attrs="override")
     mesh = model.grid.to_dataset()
     return cases, together.merge(mesh).assign_attrs(parameters=list(model.parameters), **mesh.attrs)
