@@ -132,12 +132,11 @@ def score(folder: Path, states_path: Path) -> dict:
     """All methods at the ratio of one codec."""
     codec = artefacts.load_codec(folder)
     states = {k: open_states(states_path, s) for k, s in SPLITS.items()}
-    equation = states["train"].attrs["equation_of_state"]
     tensors = {k: torch.from_numpy(codec.fields.stack(s, codec.grid)) for k, s in states.items()}
     anomalies = {k: codec.normalise(t) for k, t in tensors.items()}
     methods = {"autoencoder": autoencoder(codec), "EOFs": eofs(codec, anomalies["train"])}
     methods |= {"block averages": block_averages(codec), "ZFP": zfp(codec)}
-    diagnostics = Diagnostics(codec.grid, codec.fields, Regions(), equation)
+    diagnostics = Diagnostics(codec.grid, codec.fields, Regions())
     result: dict = {"ratio": codec.compression, "latent values": codec.n_tokens * codec.channels, "lost": {}}
     result["unstable"] = {"truth": {k: unstable(diagnostics, t) for k, t in tensors.items()}}
     for name, method in methods.items():

@@ -122,7 +122,7 @@ class Judge:
         self.ocean, self.volumes = ocean, ocean.fields.volumes(ocean.grid)
         training = torch.from_numpy(ocean.fields.stack(training_states(store), ocean.grid))
         self.weights = kernels.normalising_weights(training, self.volumes)
-        self.diagnostics = Diagnostics(ocean.grid, ocean.fields, config.regions, ocean.grid.equation_of_state)
+        self.diagnostics = Diagnostics(ocean.grid, ocean.fields, config.regions)
         self.meters = {"network": Meter(ocean.denoiser, "forward"), "decoder": Meter(ocean.codec, "decode")}
 
     def drawn(self, parameters: dict[str, float], season: float, seed: int, options: dict) -> tuple[Tensor, dict]:

@@ -6,12 +6,11 @@ mean of the currents what would fill or drain columns, brings sea level to balan
 model's own equation of state.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import xarray as xr
 
 from .data.fields import EASTWARD, NORTHWARD, SALINITY, SEA_LEVEL, TEMPERATURE, Fields
-from .errors import UserError
 from .grid import OceanGrid
 from .physics.balance import hydrostatic_pressure
 from .physics.barotropic import nondivergent, sea_level
@@ -25,7 +24,7 @@ def convective(states: xr.Dataset) -> xr.Dataset:
     fields, grid = Fields.from_dataset(states), OceanGrid.from_dataset(states)
     t, s = fields.index_of(TEMPERATURE), fields.index_of(SALINITY)
     x = fields.stack(states, grid)
-    density, mesh = _density(grid), grid.mesh
+    density, mesh = equation_of_state(grid.equation_of_state), grid.mesh
     x[:, t], x[:, s] = stabilise(x[:, t], x[:, s], mesh["gdept"], mesh["e3t"], mesh["tmask"], density)
     return _with(states, x, (t, s), fields, grid)
 
@@ -37,7 +36,7 @@ def geostrophic(states: xr.Dataset) -> xr.Dataset:
     x = fields.stack(states, grid)
     t, s, u, v, eta = (x[:, c].astype("float64") for c in channels)
     where, depth = (grid.mesh, grid.periodic_x), grid["gdept"]
-    density = _density(grid)(t, s, depth[:, None, None])
+    density = equation_of_state(grid.equation_of_state)(t, s, depth[:, None, None])
     u, v = nondivergent(u, v, *where)
     eta[:, 0] = sea_level(u, v, density, eta[:, 0], *where)
     u, v = balanced(u, v, hydrostatic_pressure(density, depth, eta[:, 0]), *where)
@@ -45,12 +44,6 @@ def geostrophic(states: xr.Dataset) -> xr.Dataset:
     for c, new in zip(channels[2:], (u, v, eta), strict=True):
         x[:, c] = new
     return _with(states, x, channels[2:], fields, grid)
-
-
-def _density(grid: OceanGrid) -> Callable:
-    if grid.equation_of_state is None:
-        raise UserError("the equation of state of these states is not known: give it to `ldm-ocean prepare`")
-    return equation_of_state(grid.equation_of_state)
 
 
 def _with(states: xr.Dataset, x, channels: Iterable[int], fields: Fields, grid: OceanGrid) -> xr.Dataset:

@@ -131,8 +131,6 @@ KINDS: dict[str, type[Constraint]] = {
 
 def density_of_pairs(fields: Fields, grid: OceanGrid, device: torch.device) -> tuple[Residual, Tensor]:
     """States → density step of each pair of neighbours (B, D − 1, Y, X) [kg/m³], and the pairs' relative volumes."""
-    if grid.equation_of_state is None:
-        raise UserError("the equation of state of these states is not known: give it to `ldm-ocean prepare`")
     t, s = fields.index_of(TEMPERATURE), fields.index_of(SALINITY)
     density = equation_of_state(grid.equation_of_state)
     depth = torch.from_numpy(grid["gdept"]).float().to(device)[:, None, None]

@@ -1,5 +1,7 @@
 """Diagnostics of states known in closed form, and what is there to be had of which ocean."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -38,20 +40,20 @@ REGIONS = Regions(
 
 
 def test_diagnostics_find_their_variables_by_standard_name_and_name_their_units(states, grid, tensor):
-    own = Diagnostics(grid, Fields.from_dataset(states), REGIONS, "vallis")
+    own = Diagnostics(grid, Fields.from_dataset(states), REGIONS)
     values = own(tensor)
     assert own.units["t50"] == "degC" and own.units["channel"] == own.units["north"] == "Sv"
     assert {"upper.toce", "upper.soce", "rest.toce", "rest.soce"} | BARE <= set(own.units) == set(values)
     assert all(v.shape == (len(tensor),) and np.isfinite(v).all() for v in values.values())
     renamed = states.rename(toce="thetao", soce="so", uoce="uo", voce="vo", ssh="zos")
-    other = Diagnostics(grid, Fields.from_dataset(renamed), REGIONS, "vallis")(tensor)
+    other = Diagnostics(grid, Fields.from_dataset(renamed), REGIONS)(tensor)
     np.testing.assert_array_equal(other["channel"], values["channel"])
     np.testing.assert_array_equal(other["upper.thetao"], values["upper.toce"])
 
 
 def test_a_state_without_currents_or_salinity_still_has_the_diagnostics_it_can_have(states, grid):
     fields = Fields.from_dataset(states, ["toce"])
-    assert set(Diagnostics(grid, fields, REGIONS, "vallis").units) == {"upper.toce", "rest.toce", "t50", "heat_content"}
+    assert set(Diagnostics(grid, fields, REGIONS).units) == {"upper.toce", "rest.toce", "t50", "heat_content"}
 
 
 @pytest.mark.parametrize(
@@ -66,7 +68,7 @@ def test_a_state_without_currents_or_salinity_still_has_the_diagnostics_it_can_h
 )
 def test_a_region_without_water_is_an_error_that_names_it(states, grid, fields, regions, message):
     with pytest.raises(UserError, match=message):
-        Diagnostics(grid, fields, regions, "vallis")
+        Diagnostics(grid, fields, regions)
 
 
 def test_the_transport_of_a_re_entrant_channel_is_read_at_its_opening(states, grid, fields):
@@ -78,13 +80,14 @@ def test_the_transport_of_a_re_entrant_channel_is_read_at_its_opening(states, gr
 
 
 def test_without_regions_there_is_all_that_needs_none(states, grid, fields):
-    assert set(Diagnostics(grid, fields, Regions(), "vallis").units) == BARE
+    assert set(Diagnostics(grid, fields, Regions()).units) == BARE
     dense = {"unstable_volume", "strongly_unstable_volume", "least_stable", "geostrophic_residual"}
-    assert set(Diagnostics(grid, fields, Regions()).units) == BARE - dense - {"thermal_wind_residual"}
+    unknown = replace(grid, equation_of_state=None)
+    assert set(Diagnostics(unknown, fields, Regions()).units) == BARE - dense - {"thermal_wind_residual"}
 
 
 def test_a_grid_that_ends_above_the_balanced_depth_has_no_balance(grid, fields):
-    shallow = Diagnostics(grid, fields, Regions(balance=Balance(below=5000)), "vallis").units
+    shallow = Diagnostics(grid, fields, Regions(balance=Balance(below=5000))).units
     assert BARE - set(shallow) == {"geostrophic_residual", "thermal_wind_residual"}
 
 
@@ -98,7 +101,7 @@ def at_rest(grid, temperature=10.0, salinity=35.0, ssh=0.0) -> np.ndarray:
 
 def test_a_homogeneous_ocean_at_rest_is_neutral_still_and_mixed_to_the_bottom(grid, fields):
     regions = Regions(mixed_layers={"mld": MixedLayer(0.03, (-90, 90))})
-    found = Diagnostics(grid, fields, regions, "vallis")(at_rest(grid))
+    found = Diagnostics(grid, fields, regions)(at_rest(grid))
     volume, area = grid.volume(), grid.area()
     deepest = np.where(grid["tmask"], grid["gdept"][:, None, None], 0).max(0)
     expected = {
@@ -115,7 +118,7 @@ def test_flow_through_a_wall_is_seen_in_either_velocity(grid, fields):
     for channel, mask, speed in ((U, "umask", 0.1), (V, "vmask", -0.3)):
         state = at_rest(grid)
         state[1, channel][~grid[mask]] = speed
-        found = Diagnostics(grid, fields, Regions(), "vallis")(state)["wall_normal_flow"]
+        found = Diagnostics(grid, fields, Regions())(state)["wall_normal_flow"]
         np.testing.assert_allclose(found, [0, abs(speed)])
 
 
@@ -137,14 +140,12 @@ def test_an_overturning_cell_has_its_strength_in_depth_in_density_and_in_heat(gr
     j, i = 4, 2  # wet on the upper two levels on both sides
     width = grid["e1v"][j, i]
     state[:, V, 0, j, i], state[:, V, 1, j, i] = 2e6 / (width * grid["e3v"][:2, j, i])[:, None] * [[1], [-1]]
-    found = Diagnostics(grid, fields, cell_regions(grid), "vallis")(state)
+    found = Diagnostics(grid, fields, cell_regions(grid))(state)
     np.testing.assert_allclose(found["north"], 2)
     np.testing.assert_allclose(found["bottom"], 0, atol=1e-12)
     np.testing.assert_allclose(found["dense"], 2)
     np.testing.assert_allclose(found["heat"], 1026 * 3991.868 * 2e6 * (20 - 10) / 1e15)
-    turned = Diagnostics(grid, fields, cell_regions(grid), "vallis")(
-        state * [[[[[1]]], [[[1]]], [[[1]]], [[[-1]]], [[[1]]]]]
-    )
+    turned = Diagnostics(grid, fields, cell_regions(grid))(state * [[[[[1]]], [[[1]]], [[[1]]], [[[-1]]], [[[1]]]]])
     np.testing.assert_allclose(turned["bottom"], -2)
     np.testing.assert_allclose(turned["north"], 0, atol=1e-12)
 
@@ -153,8 +154,8 @@ def test_a_risen_surface_adds_its_water_to_contents_and_carries_more(grid, field
     regions = {"boxes": {"all": Box((-1, 1e5), (-90, 90))}, "sections": {"channel": Section(0, (-50, 0))}}
     state = at_rest(grid, ssh=2.0)
     state[:, U] = 0.05 * grid["umask"]
-    still = Diagnostics(grid, fields, Regions(**regions), "vallis")(state)
-    moving = Diagnostics(grid, fields, Regions(**regions, moving_surface=True), "vallis")(state)
+    still = Diagnostics(grid, fields, Regions(**regions))(state)
+    moving = Diagnostics(grid, fields, Regions(**regions, moving_surface=True))(state)
     added = 1026 * 3991.868 * 10 * 2 * grid.area().sum()
     np.testing.assert_allclose(moving["heat_content"] - still["heat_content"], added, rtol=1e-9)
     np.testing.assert_allclose(moving["all.toce"], 10)
@@ -166,7 +167,7 @@ def test_a_risen_surface_adds_its_water_to_contents_and_carries_more(grid, field
 def test_two_diagnostics_of_one_name_are_refused(grid, fields):
     regions = Regions(gyres={"heat_content": Gyre((0, 40))})
     with pytest.raises(UserError, match="two diagnostics are called 'heat_content'"):
-        Diagnostics(grid, fields, regions, "vallis")
+        Diagnostics(grid, fields, regions)
 
 
 TARGETS = {

@@ -53,7 +53,7 @@ class Board:
         self.volumes = self.fields.volumes(self.grid)
         self.training = torch.from_numpy(self.fields.stack(training_states(store), self.grid))
         self.weights = kernels.normalising_weights(self.training, self.volumes)
-        self.diagnostics = Diagnostics(self.grid, self.fields, config.regions, store.attrs.get("equation_of_state"))
+        self.diagnostics = Diagnostics(self.grid, self.fields, config.regions)
         self.distances = Distances(self.grid, self.fields, self.training)
         self.heat = forcing.SurfaceHeat(self.grid, self.fields) if forcing.SurfaceHeat.is_of(store) else None
         self.cases = self._cases(store, tuple(config.splits), config.verifying)

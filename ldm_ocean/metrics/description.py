@@ -18,7 +18,7 @@ FLUXES = {TEMPERATURE: ("W m-2", surface_heat_balance), SALINITY: ("kg m-2 s-1",
 def score_states(data: xr.Dataset, config: EvaluateConfig) -> dict:
     """Diagnostics of the states of any store: mean and standard deviation by setting (equilibrium ones if any)."""
     grid, fields = OceanGrid.from_dataset(data), Fields.from_dataset(data)
-    diagnostics = Diagnostics(grid, fields, config.regions, data.attrs.get("equation_of_state"))
+    diagnostics = Diagnostics(grid, fields, config.regions)
     ocean = diagnostics.ocean
     fluxes = config.regions.fluxes
     check_fluxes(fluxes, data, ocean)

@@ -23,12 +23,12 @@ from .state import State
 class Diagnostics:
     """All diagnostics that a grid, its fields and the regions allow: states (..., V, D, Y, X) → {name: (...)}.
 
-    ``units`` holds the unit of each name. ``equation_of_state`` names the model's own; without it, or without both
+    ``units`` holds the unit of each name. Without an equation of state of the grid's model, or without both
     temperature and salinity, there is nothing about density. UserError for a region without water.
     """
 
-    def __init__(self, grid: OceanGrid, fields: Fields, regions: Regions, equation_of_state: str | None = None):
-        self.ocean = Ocean(grid, fields, regions, equation_of_state or "")
+    def __init__(self, grid: OceanGrid, fields: Fields, regions: Regions):
+        self.ocean = Ocean(grid, fields, regions)
         self.units: dict[str, str] = {}
         self._scalars: dict[str, Callable[[State], np.ndarray]] = {}
         for name, unit, scalar in chain(hydrography(self.ocean), circulation(self.ocean), consistency(self.ocean)):

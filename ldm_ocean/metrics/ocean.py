@@ -14,12 +14,16 @@ from .regions import Regions
 
 @dataclass(frozen=True)
 class Ocean:
-    """``equation`` names the equation of state; without a known one there is nothing about density."""
+    """Without a known equation of state of the grid's model there is nothing about density."""
 
     grid: OceanGrid
     fields: Fields
     regions: Regions
-    equation: str
+
+    @property
+    def equation(self) -> str:
+        """Name of the equation of state, or nothing."""
+        return self.grid.equation_of_state or ""
 
     @cached_property
     def channels(self) -> dict[str, int]:

@@ -91,7 +91,7 @@ def evaluate(
     them on average or of a diagnostic over that of climatology, with its bootstrap interval over settings.
     """
     methods = {MODEL: generate} | {k: _by_name(truth, b) for k, b in baselines.methods.items()}
-    diagnostics = Diagnostics(grid, fields, config.regions, truth.attrs.get("equation_of_state"))
+    diagnostics = Diagnostics(grid, fields, config.regions)
     volumes, names = fields.volumes(grid), fields.names
     pooled: dict[str, dict] = {}
     settings = {}

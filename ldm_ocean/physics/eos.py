@@ -82,8 +82,10 @@ EQUATIONS = {"vallis": vallis, "seos": seos, "teos10": teos10}
 EXPANSIONS = {"vallis": vallis_expansion, "seos": seos_expansion, "teos10": teos10_expansion}
 
 
-def equation_of_state(name: str):
-    """The density function called ``name``; ValueError with the known names otherwise."""
+def equation_of_state(name: str | None):
+    """The density function called ``name``; ValueError with the known names otherwise, UserError where it is None."""
+    if name is None:
+        raise UserError("the equation of state of these states is not known: give it to `ldm-ocean prepare`")
     return _named(EQUATIONS, name)
 
 
