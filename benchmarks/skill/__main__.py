@@ -22,7 +22,7 @@ from ldm_ocean.io.atomic import write_text
 from ldm_ocean.metrics.scoring import SIMULATION, jsonable
 
 from .board import SWEEP_MEMBERS, Board
-from .methods import PIXEL, PIXEL_ALL, methods
+from .methods import FEW, PIXEL, PIXEL_ALL, methods
 from .page import page
 from .records import Records
 from .summary import ranges, responses, summarise
@@ -83,7 +83,7 @@ def announce(board: Board, contestants: dict, seeds: int) -> None:
     swept = sum(len(c.truth.verifying) for c in board.sweep.values())
     for name, m in contestants.items():
         if m.seconds is not None:
-            drawn = min(seeds, m.seeds or seeds) * verifying * board.config.members
+            drawn = min(seeds, m.seeds or seeds) * verifying * min(board.config.members, m.most)
             drawn += 0 if m.seeds else seeds * swept * SWEEP_MEMBERS
             print(
                 f"{name}: {drawn} members of {m.seconds:.2g} s, about {drawn * m.seconds / 60:.0f} minutes",
@@ -106,7 +106,7 @@ def sampling_note(contestants: dict) -> str:
 
     return (
         f"`{PIXEL}` is sampled with {SAMPLING_STEPS} of its {STEPS} steps; `{PIXEL_ALL}`, the same network, as "
-        "published with all of them, for one seed and without the sweeps."
+        f"published with all of them, {FEW} members for one seed and without the sweeps."
     )
 
 

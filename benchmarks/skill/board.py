@@ -170,4 +170,5 @@ class Board:
 def draw(method: Method, case: Case, members: int, seed: int) -> list[Tensor]:
     """An ensemble for each season of a case; season i of seed s is drawn with 1000 s + i."""
     seasons = enumerate(case.truth.season)
+    members = min(members, method.most)
     return [method.sample(case.parameters, float(t), members, 1000 * seed + i) for i, t in seasons]
