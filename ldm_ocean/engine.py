@@ -8,7 +8,8 @@ import json
 import math
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -120,7 +121,7 @@ def fit(task: Task, config: Train, run: Path, describe: Callable[[], str] = lamb
     if accelerator.is_main_process and state["samples"] == 0:
         print(describe(), file=sys.stderr)
     wrapped = accelerator.prepare(task)
-    log, stop = Log(accelerator, run), _stop_flag(accelerator)
+    log = Log(accelerator, run)
     bar = tqdm(
         total=config.samples,
         initial=state["samples"],
@@ -128,29 +129,30 @@ def fit(task: Task, config: Train, run: Path, describe: Callable[[], str] = lamb
         disable=None if accelerator.is_main_process else True,
     )
     order, running = Order(task.size, config.seed), []
-    while state["samples"] < config.samples:
-        running.append(
-            _step(accelerator, wrapped, task, optimiser, config, order, state["samples"], micro, accumulation)
-        )
-        ema.update(task.model)
-        state["samples"] += config.global_batch_size
-        bar.update(config.global_batch_size)
-        stopping, end = stop(), state["samples"] >= config.samples
-        if _due(state["samples"], config.validate_every, config) or end:
-            log(
-                state["samples"],
-                "train",
-                {"loss": sum(running) / len(running), "lr": learning_rate(state["samples"], config)},
+    with _stop_flag(accelerator) as stop:
+        while state["samples"] < config.samples:
+            running.append(
+                _step(accelerator, wrapped, task, optimiser, config, order, state["samples"], micro, accumulation)
             )
-            running = []
-            bar.set_postfix(_validate(accelerator, task, ema, log, state, run))
-        if _due(state["samples"], config.checkpoint_every, config) or end or stopping:
-            if accelerator.is_main_process:
-                checkpoint.save(run / "checkpoints", task.model, ema, optimiser, state, config.keep_last)
-            accelerator.wait_for_everyone()
-        if stopping:
-            accelerator.end_training()
-            sys.exit(EXIT_REQUEUE)
+            ema.update(task.model)
+            state["samples"] += config.global_batch_size
+            bar.update(config.global_batch_size)
+            stopping, end = stop(), state["samples"] >= config.samples
+            if _due(state["samples"], config.validate_every, config) or end:
+                log(
+                    state["samples"],
+                    "train",
+                    {"loss": sum(running) / len(running), "lr": learning_rate(state["samples"], config)},
+                )
+                running = []
+                bar.set_postfix(_validate(accelerator, task, ema, log, state, run))
+            if _due(state["samples"], config.checkpoint_every, config) or end or stopping:
+                if accelerator.is_main_process:
+                    checkpoint.save(run / "checkpoints", task.model, ema, optimiser, state, config.keep_last)
+                accelerator.wait_for_everyone()
+            if stopping:
+                accelerator.end_training()
+                sys.exit(EXIT_REQUEUE)
     bar.close()
     accelerator.end_training()
     return run / "best"
@@ -200,13 +202,17 @@ def _validate(accelerator, task, ema, log, state: checkpoint.State, run) -> dict
     return {k: f"{v:.4g}" for k, v in scores.items()}
 
 
-def _stop_flag(accelerator: Accelerator) -> Callable[[], bool]:
-    """A function that is true on all processes once any of them was asked to stop."""
+@contextmanager
+def _stop_flag(accelerator: Accelerator) -> Iterator[Callable[[], bool]]:
+    """A function that is true on all processes once any of them was asked to stop; later signals are as before."""
     asked = torch.zeros((), device=accelerator.device)
 
     def ask(*_):
         asked.fill_(1)
 
-    for name in (signal.SIGTERM, signal.SIGUSR1):
-        signal.signal(name, ask)
-    return lambda: bool(accelerator.reduce(asked.clone(), "sum") > 0)
+    before = {name: signal.signal(name, ask) for name in (signal.SIGTERM, signal.SIGUSR1)}
+    try:
+        yield lambda: bool(accelerator.reduce(asked.clone(), "sum") > 0)
+    finally:
+        for name, handler in before.items():
+            signal.signal(name, handler)

@@ -1,5 +1,7 @@
 import json
 import math
+import os
+import signal
 from dataclasses import replace
 
 import numpy as np
@@ -71,6 +73,32 @@ def test_a_run_stopped_and_resumed_equals_one_that_was_not(tmp_path):
     for a, b in zip(whole.model.parameters(), again.model.parameters(), strict=True):
         assert torch.equal(a, b)
     assert losses(tmp_path / "whole")[-1] == losses(tmp_path / "cut")[-1]
+
+
+def test_a_signal_writes_a_checkpoint_asks_to_be_requeued_and_nothing_is_lost(tmp_path):
+    whole, told = Line(), Line()
+    engine.fit(whole, CONFIG, tmp_path / "whole")
+
+    def signal_at_52(indices, positions, batch=told.batch):
+        if positions.start == 52:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return batch(indices, positions)
+
+    told.batch = signal_at_52
+    with pytest.raises(SystemExit) as stopped:
+        engine.fit(told, CONFIG, tmp_path / "told")
+    assert stopped.value.code == engine.EXIT_REQUEUE
+    assert checkpoint.complete(tmp_path / "told" / "checkpoints")[-1].name == "0000000056"
+    again = Line()
+    engine.fit(again, CONFIG, tmp_path / "told")
+    for a, b in zip(whole.model.parameters(), again.model.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_after_training_signals_are_as_before(tmp_path):
+    before = [signal.getsignal(s) for s in (signal.SIGTERM, signal.SIGUSR1)]
+    engine.fit(Line(), CONFIG, tmp_path)
+    assert [signal.getsignal(s) for s in (signal.SIGTERM, signal.SIGUSR1)] == before
 
 
 def test_every_sample_comes_once_an_epoch_in_an_order_that_the_seed_gives():

@@ -201,13 +201,18 @@ class PixelDDPM:
             solver = new_solver()
             solver.set_timesteps(steps)
             for t in solver.timesteps:
-                x = solver.step(self.model(x, t, condition.expand(len(x), -1)), t, x, generator=noise).prev_sample
+                x = solver.step(self._noise(x, t, condition.expand(len(x), -1)), t, x, generator=noise).prev_sample
             drawn.append(self.images.inverse(x))
         return torch.cat(drawn)
+
+    def _noise(self, x: Tensor, t: Tensor, condition: Tensor) -> Tensor:
+        """ε_θ, in the precision of the training."""
+        with torch.autocast("cpu", torch.bfloat16, enabled=PRECISION == "bf16"):
+            return self.model(x, t, condition).float()
 
     @torch.no_grad()
     def seconds_an_evaluation(self) -> float:
         """Wall time of one evaluation of the network for one of a batch of members."""
         x = torch.zeros(BATCH, int(self.images.wet.sum()), *self.images.size)
         condition = torch.zeros(BATCH, self.model.embed[0].in_features)
-        return seconds(lambda: self.model(x, torch.tensor(0), condition)) / BATCH
+        return seconds(lambda: self._noise(x, torch.tensor(0), condition)) / BATCH
