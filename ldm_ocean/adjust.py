@@ -15,7 +15,7 @@ from .grid import OceanGrid
 from .physics.balance import hydrostatic_pressure
 from .physics.barotropic import nondivergent, sea_level
 from .physics.currents import balanced
-from .physics.eos import equation_of_state
+from .physics.eos import differentiable, equation_of_state
 from .physics.stabilise import stabilise
 
 
@@ -24,7 +24,7 @@ def convective(states: xr.Dataset) -> xr.Dataset:
     fields, grid = Fields.from_dataset(states), OceanGrid.from_dataset(states)
     t, s = fields.index_of(TEMPERATURE), fields.index_of(SALINITY)
     x = fields.stack(states, grid)
-    density, mesh = equation_of_state(grid.equation_of_state), grid.mesh
+    density, mesh = differentiable(grid.equation_of_state), grid.mesh
     x[:, t], x[:, s] = stabilise(x[:, t], x[:, s], mesh["gdept"], mesh["e3t"], mesh["tmask"], density)
     return _with(states, x, (t, s), fields, grid)
 

@@ -10,6 +10,8 @@ over wet cells, those of density over wet pairs, with the V of the upper cell. `
 grid and device of a model. What is (nearly) ``linear`` holds for a mean of states as it holds for each of them.
 """
 
+import dataclasses
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +27,7 @@ from .data.fields import SALINITY, TEMPERATURE, Fields
 from .data.states import open_states
 from .errors import UserError, nearest
 from .grid import OceanGrid
-from .physics.eos import equation_of_state
+from .physics.eos import differentiable
 from .physics.stratification import density_steps
 
 Residual = Callable[[Tensor], Tensor]
@@ -110,6 +112,8 @@ class SurfaceFlux:
         v, area = fields.index_of(self.variable), torch.from_numpy(grid.area("t"))
         if self.target.shape != grid.shape[1:]:
             raise UserError(f"the target of {self.variable} is {self.target.shape}, the grid {grid.shape[1:]}")
+        if not np.isfinite(self.target[grid.area("t") > 0]).all():
+            raise UserError(f"the target of {self.variable} is not finite at every wet cell: fill it")
         weight = (area / area.sum()).float().to(device)
         target = torch.from_numpy(np.where(area > 0, self.target, 0)).float().to(device)
 
@@ -132,7 +136,7 @@ KINDS: dict[str, type[Constraint]] = {
 def density_of_pairs(fields: Fields, grid: OceanGrid, device: torch.device) -> tuple[Residual, Tensor]:
     """States → density step of each pair of neighbours (B, D − 1, Y, X) [kg/m³], and the pairs' relative volumes."""
     t, s = fields.index_of(TEMPERATURE), fields.index_of(SALINITY)
-    density = equation_of_state(grid.equation_of_state)
+    density = differentiable(grid.equation_of_state)
     depth = torch.from_numpy(grid["gdept"]).float().to(device)[:, None, None]
     volume = torch.from_numpy(grid.volume("t"))
     pairs = volume[:-1] * (volume[1:] > 0)
@@ -144,46 +148,93 @@ def mean_steps(states: Tensor, steps: Residual, weight: Tensor) -> Tensor:
     return (steps(states) * weight).sum((-2, -1)) / weight.sum((-2, -1)).clamp_min(1e-20)
 
 
+def bound(constraint: Constraint, fields: Fields, grid: OceanGrid, device: torch.device) -> Residual:
+    """``on``, after a look at the numbers: UserError for one that is not finite, or a tolerance that is not above 0."""
+    for field in dataclasses.fields(constraint):
+        value = getattr(constraint, field.name)
+        numbers = value if isinstance(value, tuple) else (value,)
+        if field.name != "target" and not all(math.isfinite(x) for x in numbers if not isinstance(x, str)):
+            raise UserError(f"{name_of(constraint)}: {field.name} is {value}, give a number")
+    if constraint.tolerance <= 0:
+        raise UserError(f"{name_of(constraint)}: tolerance is {constraint.tolerance:g}, it must be above 0")
+    return constraint.on(fields, grid, device)
+
+
+def name_of(constraint: Constraint) -> str:
+    """Its kind, and its variable where it has one."""
+    kind = next(k for k, v in KINDS.items() if isinstance(constraint, v))
+    return f"{kind} of {constraint.variable}" if isinstance(constraint, Inventory | SurfaceFlux) else kind
+
+
 def read(path: Path, fields: Fields, grid: OceanGrid) -> list[Constraint]:
     """Constraints from YAML: each kind with its options, or a list of them (``configs/constraints`` holds examples).
 
-    ``stratification`` takes ``like``, a store whose states' mean it is to have, in place of ``steps``; ``surface_flux``
-    takes as ``target`` a file with one variable (y, x). UserError says which entry is wrong.
+    ``stratification`` takes ``like``, a store whose (equilibrium) states' mean it is to have, in place of ``steps``;
+    ``surface_flux`` takes as ``target`` a file with one variable (y, x). UserError says which entry is wrong.
     """
+    if not path.is_file():
+        raise UserError(f"no constraints at {path}: configs/constraints holds examples")
     try:
         content: Any = OmegaConf.to_container(OmegaConf.load(path))
     except Exception as error:
         raise UserError(f"{path} is not readable YAML: {str(error).splitlines()[0]}") from error
-    if not isinstance(content, dict):
+    if not isinstance(content, dict) or not content:
         raise UserError(f"{path} holds no constraints: write e.g. stability: {{tolerance: 0.001}}")
     out = []
     for kind, entries in content.items():
         if kind not in KINDS:
             raise UserError(f"{path} has an unknown constraint {kind!r}{nearest(kind, KINDS)}")
         for options in entries if isinstance(entries, list) else [entries]:
-            try:
-                out.append(KINDS[kind](**_opened(dict(options or {}), fields, grid)))
-            except TypeError as error:
-                raise UserError(f"{kind} in {path}: {str(error).split('()')[-1].strip()}") from error
-            if not out[-1].tolerance > 0:
-                raise UserError(f"{kind} in {path}: tolerance is {out[-1].tolerance}, it must be above 0")
+            out.append(_constraint(kind, {} if options is None else options, f"{kind} in {path}", fields, grid))
     return out
 
 
-def _opened(options: dict, fields: Fields, grid: OceanGrid) -> dict:
-    """Options with what they name on disk read."""
-    if "like" in options:
-        states = torch.from_numpy(fields.stack(open_states(options.pop("like")), grid))
-        options["steps"] = Stratification.like(states, fields, grid).steps
-    if "target" in options:
-        options["target"] = _only_variable(Path(options["target"]))
-    return options
+def _constraint(kind: str, options: Any, where: str, fields: Fields, grid: OceanGrid) -> Constraint:
+    known = {f.name: f for f in dataclasses.fields(KINDS[kind])}
+    if not isinstance(options, dict):
+        raise UserError(f"{where} is {options!r}: write its options by name, e.g. {{tolerance: 0.001}}")
+    if kind == "stratification" and "like" in options:
+        if "steps" in options:
+            raise UserError(f"{where} has both like and steps: give one")
+        options["steps"] = _steps_of(Path(str(options.pop("like"))), fields, grid)
+    for key in options:
+        if key not in known:
+            raise UserError(f"{where} has an unknown option {key!r}{nearest(key, known)}")
+    for key, field in known.items():
+        if key not in options and field.default is dataclasses.MISSING:
+            raise UserError(f"{where} lacks {key!r}")
+    values = {k: _value(k, v, f"{k} of {where}", grid) for k, v in options.items()}
+    return KINDS[kind](**values)
+
+
+def _value(key: str, value: Any, where: str, grid: OceanGrid) -> Any:
+    if key == "variable":
+        return str(value)
+    if key == "target":
+        return _only_variable(Path(str(value)))
+    try:
+        return tuple(float(x) for x in value) if key == "steps" else float(value)
+    except (TypeError, ValueError):
+        wanted = "a list of numbers" if key == "steps" else "a number"
+        raise UserError(f"{where} is {value!r}: give {wanted}") from None
+
+
+def _steps_of(path: Path, fields: Fields, grid: OceanGrid) -> tuple[float, ...]:
+    """Mean density steps of a store's states, of those in equilibrium if there are any."""
+    data = open_states(path)
+    if OceanGrid.from_dataset(data).digest != grid.digest:
+        raise UserError(f"{path} holds another grid than the model's: prepare its states on the model's mesh")
+    settled = data.equilibrium.values if "equilibrium" in data.coords else np.zeros(data.sizes["sample"], bool)
+    data = data.isel(sample=np.flatnonzero(settled)) if settled.any() else data
+    return Stratification.like(torch.from_numpy(fields.stack(data, grid)), fields, grid).steps
 
 
 def _only_variable(path: Path) -> np.ndarray:
+    """The one variable (y, x) of a file."""
     try:
         with xr.open_dataset(path) as data:
             (variable,) = data.data_vars.values()
-            return variable.values
+            variable = variable.squeeze()
+            return variable.transpose("y", "x").values if set(variable.dims) == {"y", "x"} else variable.values
     except Exception as error:
         raise UserError(f"{path} is no file with one variable (y, x): {str(error).splitlines()[0]}") from error

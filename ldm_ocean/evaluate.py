@@ -15,7 +15,7 @@ from torch import Tensor
 from yaml import YAMLError
 
 from .data.fields import Fields
-from .data.states import open_states, parameters_of
+from .data.states import is_canonical, members_as_samples, open_states, parameters_of
 from .errors import UserError, nearest
 from .grid import OceanGrid
 from .io.atomic import write_text
@@ -75,7 +75,7 @@ class StoredStates:
     """A store of generated states as a generator: those of the parameters and, where known, the season asked for."""
 
     def __init__(self, data: xr.Dataset, grid: OceanGrid, fields: Fields, names: list[str]):
-        self.data = _one_sample_axis(data)
+        self.data = members_as_samples(data, "generated")
         missing = [k for k in names if k not in self.data.coords]
         if missing:
             raise UserError(f"the generated states lack the parameter {missing[0]!r}: write it as a coordinate on them")
@@ -94,15 +94,6 @@ class StoredStates:
             seasons = np.broadcast_to(self.data.season.values, self.data.sizes["sample"])
             own = own[in_season(seasons[own], season)]
         return self.states[own[:members]]
-
-
-def _one_sample_axis(data: xr.Dataset) -> xr.Dataset:
-    """Members, or members by setting, as samples."""
-    axes = [d for d in ("setting", "member") if d in data.dims]
-    if not axes:
-        return data
-    own = data[[k for k, v in data.data_vars.items() if "member" in v.dims]]
-    return own.stack(sample=axes).reset_index("sample")
 
 
 def score_model(model, store: xr.Dataset, config: EvaluateConfig) -> dict:
@@ -186,7 +177,7 @@ def run(args: argparse.Namespace):
 def _states(args: argparse.Namespace) -> xr.Dataset:
     """The store, or what the options say of a file; a Zarr store of other names is a file if it comes with a mesh."""
     path = Path(args.store)
-    if path.is_file() or args.mesh:
+    if args.mesh or (path.is_file() and not is_canonical(path)):
         run = read_run([path], args.mesh, args.mapping, equation_of_state=args.equation_of_state)
         return run.load(path.name.split(".")[0])
     if args.mapping or args.equation_of_state:

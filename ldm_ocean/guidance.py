@@ -7,7 +7,7 @@
 The second is the mean of N(D, c) once r = 0 has been observed with unit error (as in Song et al. 2023, Rozet et al.
 2024, with the covariance of the Gaussian prior of size s in place of the network's Jacobian). r is asked of the decoded
 *denoised* estimate: density is not linear, so a constraint on the noisy state would hold for a state nobody gets.
-Where the parameters leave the mean state open, the same formula moves that first (see ``OceanLDM.sample``).
+Where the parameters leave the mean state open, constraints on it are met there first (``conditioned``).
 """
 
 from collections.abc import Callable
@@ -15,12 +15,14 @@ from collections.abc import Callable
 import torch
 
 from .conditions import Condition
+from .errors import UserError
 
 Denoise = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 """(z (B, N, C), σ (B,)) → the estimate of the clean latents (B, N, C)."""
 Residuals = Callable[[torch.Tensor], list[torch.Tensor]]
 """Latents (B, N, C) → a (B, K) for each constraint, in units of its tolerance."""
 SIGMA_GUIDED = 1.0
+TOGETHER = 32  # members decoded at once
 
 
 class ClassifierFree:
@@ -60,23 +62,58 @@ class Constrained:
         estimate = self.denoise(z, sigma)
         if self.move is None or (sigma <= SIGMA_GUIDED).all():
             variance = 1 / (1 / self.size**2 + 1 / sigma**2)
-            self.move = observed(estimate, variance, self._norms) - estimate
+            parts = zip(estimate.split(TOGETHER), variance.split(TOGETHER), strict=True)
+            self.move = torch.cat([observed(*part, self._norms) for part in parts]) - estimate
         return estimate + self.move
 
     def _norms(self, z: torch.Tensor) -> torch.Tensor:
         return torch.stack([torch.linalg.vector_norm(r, dim=1) for r in self.residuals(z)], 1)
 
 
-def observed(x: torch.Tensor, variance: torch.Tensor | float, residual: Callable) -> torch.Tensor:
+def observed(x: torch.Tensor, variance: torch.Tensor, residual: Callable) -> torch.Tensor:
     """x − c Jᵀ (c J Jᵀ + 1)⁻¹ r(x): the mean of N(x, c) once r (B, K) has been seen to be 0 with unit error.
 
-    r is linearised about ``x`` (B, …), J its gradient there; ``variance`` c is a number or (B,).
+    r is linearised about ``x`` (B, …), J its gradient there; ``variance`` c is (B,).
     """
     with torch.enable_grad():
         at = x.detach().requires_grad_()
         r = residual(at)
-        rows = [torch.autograd.grad(own.sum(), at, retain_graph=True)[0].flatten(1) for own in r.unbind(1)]
-    r, jacobian = r.detach(), torch.stack(rows, 1)
-    c = torch.as_tensor(variance).to(r).expand(len(r))[:, None, None]
-    gain = c * jacobian @ jacobian.mT + torch.eye(r.shape[1]).to(r)
-    return x - (c * jacobian.mT @ torch.linalg.solve(gain, r[..., None])).view_as(x)
+        (jacobian,) = _gradients(r, at)
+    c = variance.double()[:, None, None]
+    gain = c * jacobian @ jacobian.mT + torch.eye(r.shape[1]).to(jacobian)
+    return _moved(x, c * jacobian.mT, gain, r.detach().double())
+
+
+def conditioned(
+    xi: torch.Tensor, state: Callable, residual: Callable, size: torch.Tensor, noise: torch.Tensor
+) -> torch.Tensor:
+    """A draw ξ ~ N(0, 1) (B, S) becomes one of ξ given that r(m(ξ) + s w) = 0 ± 1 of mean states m and weather w.
+
+        ξ' = ξ − Aᵀ (A Aᵀ + R)⁻¹ (r(m(ξ)) + √R n),    A = ∂r/∂ξ,    R = 1 + s² J Jᵀ,    J = ∂r/∂m,    w, n ~ N(0, 1)
+
+    (Matheron's rule; Doucet 2010): √R n keeps the spread that the constraint leaves. ``state`` m maps ξ to latents,
+    ``residual`` r these to (B, K); ``size`` is s, ``noise`` n (B, K).
+    """
+    with torch.enable_grad():
+        at = xi.detach().requires_grad_()
+        latents = state(at)
+        r = residual(latents)
+        of_xi, of_latents = _gradients(r, at, latents)
+    error = torch.eye(r.shape[1]).to(of_xi) + size**2 * of_latents @ of_latents.mT
+    asked = r.detach().double() + (torch.linalg.cholesky(error) @ noise.double()[..., None]).squeeze(-1)
+    return _moved(xi, of_xi.mT, of_xi @ of_xi.mT + error, asked)
+
+
+def _gradients(r: torch.Tensor, *of: torch.Tensor) -> list[torch.Tensor]:
+    """∂r/∂x (B, K, …) in double precision of each x (B, …)."""
+    rows = [torch.autograd.grad(own.sum(), of, retain_graph=True) for own in r.unbind(1)]
+    return [torch.stack([g.flatten(1) for g in column], 1).double() for column in zip(*rows, strict=True)]
+
+
+def _moved(x: torch.Tensor, along: torch.Tensor, gain: torch.Tensor, r: torch.Tensor) -> torch.Tensor:
+    """x − along · gain⁻¹ r; UserError where no such move exists."""
+    try:
+        move = along @ torch.linalg.solve(gain, r[..., None])
+    except torch.linalg.LinAlgError as error:
+        raise UserError("two constraints say the same thing too sharply: widen their tolerances") from error
+    return x - move.view_as(x).to(x.dtype)

@@ -5,6 +5,7 @@ ocean = OceanLDM.from_pretrained("pretrained/dino-coarse")
 states = ocean.sample({"rn_ztau0": 0.22, "rn_tstar_n": 6.0, "rn_avt0": 3e-5}, members=16, seed=0)
 """
 
+import math
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,15 +17,17 @@ import xarray as xr
 from . import __version__, adjust, artefacts
 from .codec import Codec
 from .conditions import Condition, ParameterScaler, season_angle
-from .constraints import Constraint
+from .constraints import Constraint, bound, name_of
 from .data.fields import Fields
 from .diffusion import Denoiser
 from .errors import UserError, nearest
 from .grid import OceanGrid
-from .guidance import ClassifierFree, Constrained, Denoise, Residuals, observed
+from .guidance import TOGETHER, ClassifierFree, Constrained, Denoise, Residuals, conditioned
+from .physics.eos import differentiable, equation_of_state
 from .sampling import STEPS, member_noise, noise_levels, sample
 
 CURRENTS = GENERATED, BALANCED = "generated", "balanced"
+MISSED = 3.0  # tolerances that a constraint may be missed by without a word
 
 
 class OceanLDM:
@@ -119,42 +122,77 @@ class OceanLDM:
             raise UserError(f"members={members}, steps={steps}: both must be at least 1")
         if not 0 <= season <= 1:
             raise UserError(f"season={season:g} is not a share of the year: give 0 to 1")
+        if not math.isfinite(guidance):
+            raise UserError(f"guidance={guidance} is not a number: give 1 for none")
+        residuals = self._residuals(constraints)
+        asked = self._scaled(parameters, strict).expand(members, -1)
+        angle = season_angle(torch.full((members,), season, device=self.device))
+        condition = self._condition(asked, angle, seed, context, constraints)
+        shape = (self.codec.n_tokens, self.codec.channels)
+        levels = noise_levels(steps, self.about["curve"]).to(self.device)
+        start = levels[0] * member_noise(shape, seed, range(members)).to(self.device)
+        denoise: Denoise = ClassifierFree(self.denoiser, condition, guidance)
+        if not constraints:
+            return sample(denoise, start, levels)
+        prior = self.denoiser.prior
+        latents = sample(
+            Constrained(denoise, residuals, prior.spread if context is None else prior.error), start, levels
+        )
+        for constraint, missed in zip(constraints, residuals(latents), strict=True):
+            if (size := float(missed.square().mean().sqrt())) > MISSED:
+                warnings.warn(f"{name_of(constraint)} is missed by {size:.1f} tolerances: ask for less", stacklevel=3)
+        return latents
+
+    def _scaled(self, parameters: dict[str, float], strict: bool) -> torch.Tensor:
+        """Scaled parameters (1, P); outside their range a warning, or a UserError if ``strict``."""
         values, outside = self.scaler.vector(parameters)
         if outside and strict:
             raise UserError(f"{'; '.join(outside)}: choose a value inside, or drop --strict")
         for line in outside:
-            warnings.warn(line, stacklevel=3)
-        shape = (self.codec.n_tokens, self.codec.channels)
-        earlier = torch.zeros(1, *shape, device=self.device) if context is None else self.encode(context)
+            warnings.warn(line, stacklevel=4)
+        return self.scaler(values[None].to(self.scaler.mean.device)).to(self.device)
+
+    def _condition(self, asked, angle, seed: int, context: xr.Dataset | None, constraints) -> Condition:
+        """What the denoiser is told of each member."""
+        members, ones = len(asked), torch.ones(len(asked), device=self.device)
+        if context is None:
+            earlier = torch.zeros(1, self.codec.n_tokens, self.codec.channels, device=self.device)
+            mean = self._mean_states(asked, angle, seed, [c for c in constraints if c.linear])
+        else:  # it tells of its own mean state
+            earlier, mean = self.encode(context), self.denoiser.prior(asked, angle)
         if len(earlier) not in (1, members):
             raise UserError(f"context holds {len(earlier)} states for {members} members: give one, or one for each")
-        ones = torch.ones(members, device=self.device)
-        asked = self.scaler(values[None].to(self.scaler.mean.device)).to(self.device).expand(members, -1)
-        angle, prior = season_angle(season * ones), self.denoiser.prior
-        xi = member_noise((len(prior.settings),), seed, range(members), step_number=1).to(self.device)
-        of_mean = self._residuals([c for c in constraints if c.linear])
-        if any(c.linear for c in constraints) and context is None:
-            xi = observed(xi, 1.0, lambda xi: torch.cat(of_mean(prior(asked, angle, xi)), 1))
-        condition = Condition(
+        return Condition(
             parameters=asked,
             season=angle,
-            mean=prior(asked, angle, xi if context is None else None),  # a context tells of its own mean state
+            mean=mean,
             context=earlier.expand(members, -1, -1),
             has_parameters=ones,
             has_context=ones * (context is not None),
         )
-        levels = noise_levels(steps, self.about["curve"]).to(self.device)
-        start = levels[0] * member_noise(shape, seed, range(members)).to(self.device)
-        denoise: Denoise = ClassifierFree(self.denoiser, condition, guidance)
-        if constraints:
-            denoise = Constrained(
-                denoise, self._residuals(constraints), prior.spread if context is None else prior.error
-            )
-        return sample(denoise, start, levels)
+
+    def _mean_states(self, asked, angle, seed: int, constraints: Sequence[Constraint]) -> torch.Tensor:
+        """A draw for each member, as far as parameters and (linear) ``constraints`` leave it open."""
+        prior, members = self.denoiser.prior, range(len(asked))
+        xi = member_noise((len(prior.settings),), seed, members, step_number=1).to(self.device)
+        if not constraints or len(prior.settings) == 1:
+            return prior(asked, angle, xi)
+        each = self._residuals(constraints)
+
+        def residual(latents: torch.Tensor) -> torch.Tensor:
+            return torch.cat(each(latents), 1)
+
+        count = residual(prior(asked[:1], angle[:1])).shape[1]
+        noise = member_noise((count,), seed, members, step_number=2).to(self.device)
+        parts = [
+            conditioned(xi[i], lambda x, i=i: prior(asked[i], angle[i], x), residual, prior.spread, noise[i])
+            for i in torch.arange(len(xi), device=self.device).split(TOGETHER)
+        ]
+        return prior(asked, angle, torch.cat(parts))
 
     def _residuals(self, constraints: Sequence[Constraint]) -> Residuals:
         """What each of the ``constraints`` says of the states that latents decode to."""
-        asked = [c.on(self.fields, self.grid, self.device) for c in constraints]
+        asked = [bound(c, self.fields, self.grid, self.device) for c in constraints]
 
         def residuals(latents: torch.Tensor) -> list[torch.Tensor]:
             states = self.codec.decode(latents)
@@ -175,15 +213,19 @@ class OceanLDM:
 
         Options: ``season`` share of the year (0), ``context`` an earlier state to start the thought from, ``steps``
         (18) network evaluations a member (twice that with ``guidance`` ≠ 1), ``constraints`` that guide the sampler
-        (see ``constraints``; eight decoder evaluations, each with one gradient for each constraint), ``strict`` refuse
-        values outside the training range. Of the finished states, ``stabilise`` removes density inversions and
-        ``currents`` ``balanced`` brings currents and sea level to geostrophic balance (see ``adjust``).
+        (see ``constraints``; some ten decoder evaluations, most with one gradient for each constraint), ``strict``
+        refuse values outside the training range. Of the finished states, ``stabilise`` removes density inversions and
+        ``currents`` ``balanced`` brings currents and sea level nearer to geostrophic balance (see ``adjust``).
 
         Members differ in their weather and, as far as the training settings leave it open, in their mean state. The
         same seed and member index give the same state whatever the number of members.
         """
         if currents not in CURRENTS:
             raise UserError(f"currents={currents!r}{nearest(currents, CURRENTS)}: choose {' or '.join(CURRENTS)}")
+        if stabilise:
+            differentiable(self.grid.equation_of_state)  # refused before the work, not after it
+        elif currents == BALANCED:
+            equation_of_state(self.grid.equation_of_state)
         states = self.decode(self.sample_latents(parameters, members, seed, **options))
         if stabilise:
             states = adjust.convective(states)
@@ -193,4 +235,5 @@ class OceanLDM:
         given = {k: float(v) for k, v in parameters.items()}
         states = states.assign_coords({"member": np.arange(members), "season": options.get("season", 0.0), **given})
         about = f"ldm_ocean {__version__}, codec {self.about['codec'][:12]}, seed {seed}"
-        return states.assign_attrs(Conventions="CF-1.10", source=about, parameters=list(given))
+        attrs = {"parameters": list(given), "variables": self.fields.names}
+        return states.assign_attrs(Conventions="CF-1.10", source=about, **attrs)

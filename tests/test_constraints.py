@@ -8,7 +8,7 @@ import pytest
 import torch
 import xarray as xr
 
-from ldm_ocean.constraints import Inventory, Stability, Stratification, SurfaceFlux, read
+from ldm_ocean.constraints import Inventory, Stability, Stratification, SurfaceFlux, bound, read
 from ldm_ocean.errors import UserError
 from ldm_ocean.grid import OceanGrid
 
@@ -99,10 +99,18 @@ surface_flux: {{variable: toce, target: {tmp_path / "t.nc"}, restoring: -40, mea
     "text, message",
     [
         ("stabilty: {}", "unknown constraint 'stabilty' (did you mean 'stability'?)"),
-        ("inventory: {variable: toce}", "inventory in .*missing"),
-        ("inventory: {variable: toce, mean: 4, tolerance: 0}", "tolerance is 0"),
-        ("stability: {strength: 1}", "stability in .*strength"),
+        ("inventory: {variable: toce, tolerance: 1}", "inventory in .* lacks 'mean'"),
+        ("inventory: {variable: toce, mean: abc, tolerance: 1}", "mean of inventory in .* is 'abc': give a number"),
+        ("inventory: {variable: toce, mean: null, tolerance: 1}", "mean of inventory in .* is None"),
+        ("stability: {tolerance: [1]}", "tolerance of stability in .* give a number"),
+        ("stability: {strength: 1}", "stability in .* unknown option 'strength'"),
+        ("stability: 0.001", "stability in .* is 0.001: write its options by name"),
+        ("stability: false", "stability in .* is False: write its options by name"),
+        ("stratification: {steps: 3}", "steps of stratification in .* give a list of numbers"),
+        ("stratification: {steps: [1], like: x}", "both like and steps"),
+        ("stratification: {like: nowhere.zarr}", "no states at nowhere.zarr"),
         ("[1, 2]", "holds no constraints"),
+        ("", "holds no constraints"),
         ("{", "not readable YAML"),
         ("surface_flux: {variable: toce, target: no.nc, restoring: 1, mean: 0, tolerance: 1}", "no.nc is no file"),
     ],
@@ -112,6 +120,36 @@ def test_a_wrong_file_is_said_in_one_line(text, message, tmp_path, fields, grid)
     with pytest.raises(UserError, match=re.escape(message) if "(" in message else message) as error:
         read(tmp_path / "c.yaml", fields, grid)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "constraint, message",
+    [
+        (Stability(0.0), "stability: tolerance is 0, it must be above 0"),
+        (Stability(float("nan")), "stability: tolerance is nan"),
+        (Inventory("toce", float("inf"), 1.0), "inventory of toce: mean is inf"),
+        (Inventory("tose", 1.0, 1.0), "no variable 'tose'"),
+        (Stratification((1.0, float("nan"), 1.0, 1.0)), "stratification: steps is"),
+        (Stratification((1.0,)), "1 steps for 5 levels"),
+        (SurfaceFlux("toce", np.full((9, 7), np.nan), -40.0, 0.0, 1.0), "not finite at every wet cell"),
+        (SurfaceFlux("toce", np.zeros((7, 9)), -40.0, 0.0, 1.0), "the grid"),
+    ],
+)
+def test_a_constraint_that_means_nothing_is_refused_before_any_work(constraint, message, fields, seos):
+    with pytest.raises(UserError, match=re.escape(message)):
+        bound(constraint, fields, seos, CPU)
+
+
+def test_a_store_of_another_grid_has_no_say(tmp_path, fields, seos, states):
+    states.assign(e1t=2 * states.e1t).to_zarr(tmp_path / "other.zarr", consolidated=False)
+    (tmp_path / "c.yaml").write_text(f"stratification: {{like: {tmp_path / 'other.zarr'}}}")
+    with pytest.raises(UserError, match="another grid"):
+        read(tmp_path / "c.yaml", fields, seos)
+
+
+def test_density_that_torch_cannot_differentiate_is_refused(fields, grid):
+    with pytest.raises(UserError, match="teos10"):
+        Stability().on(fields, dataclasses.replace(grid, equation_of_state="teos10"), CPU)
 
 
 def test_without_an_equation_of_state_density_is_refused(fields, grid):

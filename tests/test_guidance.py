@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from ldm_ocean.guidance import SIGMA_GUIDED, Constrained, observed
+from ldm_ocean.errors import UserError
+from ldm_ocean.guidance import SIGMA_GUIDED, Constrained, conditioned, observed
 from ldm_ocean.sampling import noise_levels, sample
 
 N, S, MU = 6, 0.2, 0.7
@@ -69,9 +70,31 @@ def _start(members, steps):
 
 def test_one_observation_of_a_linear_residual_is_the_kalman_update():
     x, a = torch.randn(3, N), torch.randn(N)
-    moved = observed(x, 2.0, lambda x: (x @ a - 1)[:, None] / 0.5)
+    moved = observed(x, torch.full((3,), 2.0), lambda x: (x @ a - 1)[:, None] / 0.5)
     gain = 2 * a / (2 * a @ a + 0.25)
     torch.testing.assert_close(moved, x - (x @ a - 1)[:, None] * gain)
+
+
+def test_two_constraints_that_say_the_same_thing_too_sharply_are_refused_in_words():
+    same = linear(torch.ones(N), 1.0, 1e-9)
+    with pytest.raises(UserError, match="widen their tolerances"):
+        drawn(lambda z: same(z) + same(z), 2)
+
+
+@pytest.mark.parametrize("tau", [0.1, 1.0])
+def test_mean_states_drawn_under_a_constraint_have_the_posterior_mean_and_spread(tau):
+    """m = B ξ, the weather w of size s unknown: a·(m + s w) = b ± τ."""
+    rng = torch.Generator().manual_seed(1)
+    matrix, a, b = torch.randn(N, 3, generator=rng), torch.randn(N, generator=rng), 0.5
+    xi, noise = torch.randn(20000, 3, generator=rng), torch.randn(20000, 1, generator=rng)
+    residual = lambda z: (z[..., 0] @ a - b)[:, None] / tau  # noqa: E731
+    new = conditioned(xi, lambda x: (x @ matrix.T)[..., None], residual, torch.tensor(S), noise)
+    row = a @ matrix
+    error = tau**2 + S**2 * a @ a
+    mean = b * row / (row @ row + error)
+    covariance = torch.eye(3) - torch.outer(row, row) / (row @ row + error)
+    torch.testing.assert_close(new.mean(0), mean, atol=0.03, rtol=0)
+    torch.testing.assert_close(torch.cov(new.T), covariance, atol=0.04, rtol=0)
 
 
 def test_a_step_costs_one_network_and_the_first_and_those_below_the_limit_one_decoder_evaluation():

@@ -1,6 +1,7 @@
 """The whole road on the small ocean: store → autoencoder → latents → generator → states."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -75,6 +76,19 @@ def test_an_inventory_asked_for_is_what_the_samples_hold(model):
     asked = free.mean() + 3 * free.std()
     guided = means(constraints=[Inventory("toce", asked, 0.1 * free.std())])
     assert np.abs(guided - asked).max() < 0.3 * np.abs(free - asked).min()
+
+
+def test_what_is_out_of_reach_is_said(model):
+    with pytest.warns(UserWarning, match="inventory of toce is missed by .* tolerances"):
+        model.sample(ASKED, members=2, constraints=[Inventory("toce", 90.0, 0.001)])
+
+
+def test_unknown_or_undifferentiable_density_is_refused_before_the_work(model, monkeypatch):
+    monkeypatch.setattr(model, "sample_latents", lambda *_, **__: pytest.fail("has begun"))
+    for name, message in ((None, "equation of state"), ("teos10", "teos10")):
+        monkeypatch.setattr(model.codec, "grid", replace(model.grid, equation_of_state=name))
+        with pytest.raises(UserError, match=message):
+            model.sample(ASKED, stabilise=True)
 
 
 def test_stabilised_samples_with_balanced_currents_are_those_of_the_same_seed_adjusted(model):

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -11,7 +12,8 @@ from ..io.packed import SUFFIX, read_packed
 
 
 def open_states(path: str | Path, splits: list[str] | None = None, equilibrium: bool | None = None) -> xr.Dataset:
-    """Canonical states with their mesh, from a packed folder (``simulate``) or a Zarr store (``prepare``).
+    """Canonical states with their mesh: a packed folder (``simulate``), a Zarr store (``prepare``) or generated states
+    (``sample``), whose members become samples of one setting, called like the file.
 
     Dimensions (sample, depth, y, x); coordinates on ``sample``: ``setting`` and ``split`` (str), ``season`` (share of
     the year, 0 to 1), ``equilibrium`` (bool), and the parameters named in ``attrs['parameters']``. ``splits`` and
@@ -24,12 +26,12 @@ def open_states(path: str | Path, splits: list[str] | None = None, equilibrium: 
         data = _open_packed(path, splits)
     else:
         try:
-            data = xr.open_zarr(path, consolidated=False)
+            data = xr.open_dataset(path) if path.is_file() else xr.open_zarr(path, consolidated=False)
         except Exception as error:
             raise UserError(f"{path} is not a state store ({error}): write one with `ldm-ocean prepare`") from error
         # A folder keeps no order: without one, two processes could number the channels differently.
         first = [k for k in data.attrs.get("variables", []) if k in data]
-        data = data[first + sorted(set(data.data_vars) - set(first))]
+        data = members_as_samples(data[first + sorted(set(data.data_vars) - set(first))], path.stem)
         if splits is not None:
             data = _select(data, np.isin(data.split.values, splits), f"splits {splits}", path)
     if equilibrium is not None:
@@ -41,6 +43,30 @@ def parameters_of(data: xr.Dataset) -> np.ndarray:
     """(sample, P) float64 in the order of ``attrs['parameters']``; P = 0 where none are named."""
     columns = [data[k].values.astype("float64") for k in data.attrs["parameters"]]
     return np.stack(columns, -1) if columns else np.zeros((data.sizes["sample"], 0))
+
+
+def is_canonical(path: Path) -> bool:
+    """Whether a file holds canonical states, as those of ``sample`` do, and not a model's own."""
+    try:
+        with xr.open_dataset(path) as data:
+            return "tmask" in data and any("mask" in v.attrs for v in data.data_vars.values())
+    except Exception:  # what it is instead, its reader will say
+        return False
+
+
+def members_as_samples(data: xr.Dataset, setting: str) -> xr.Dataset:
+    """Members, or members by setting, along ``sample``, with its labels; a data set that has samples as it is."""
+    axes = [d for d in ("setting", "member") if d in data.dims]
+    if "member" not in axes:
+        return data
+    drawn = [k for k, v in data.data_vars.items() if "member" in v.dims]
+    states = data[drawn].stack(sample=axes).reset_index("sample")
+    count = states.sizes["sample"]
+    labels: dict[str, Any] = {"setting": setting, "equilibrium": True}
+    labels |= {str(k): v.values for k, v in states.coords.items() if k != "member"}
+    coords = {k: ("sample", np.broadcast_to(np.asarray(v), count)) for k, v in labels.items()}
+    mesh = data.drop_vars([*drawn, *(k for k in data.coords if k in coords or k == "member")])
+    return states.drop_vars(list(states.coords)).assign_coords(coords).merge(mesh).assign_attrs(data.attrs)
 
 
 def _select(data, keep, what, path):

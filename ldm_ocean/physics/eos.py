@@ -89,6 +89,13 @@ def equation_of_state(name: str | None):
     return _named(EQUATIONS, name)
 
 
+def differentiable(name: str | None):
+    """The density function called ``name`` if torch can differentiate it; UserError for ``teos10``."""
+    if name == "teos10":
+        raise UserError("equation of state 'teos10' has no slopes that torch knows: prepare the states with seos")
+    return equation_of_state(name)
+
+
 def expansion(name: str):
     """The function (T, S, depth) → (α, β) of the equation of state called ``name``; ValueError otherwise."""
     return _named(EXPANSIONS, name)
