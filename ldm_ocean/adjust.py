@@ -30,7 +30,7 @@ def convective(states: xr.Dataset) -> xr.Dataset:
 
 
 def geostrophic(states: xr.Dataset) -> xr.Dataset:
-    """Canonical states whose currents and sea level are in balance with density; 0 on dry faces."""
+    """Canonical states whose currents and sea level are nearer to balance with density; 0 on dry faces."""
     fields, grid = Fields.from_dataset(states), OceanGrid.from_dataset(states)
     channels = [fields.index_of(name) for name in (TEMPERATURE, SALINITY, EASTWARD, NORTHWARD, SEA_LEVEL)]
     x = fields.stack(states, grid)

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -158,6 +159,9 @@ def add_arguments(parser: argparse.ArgumentParser):
 
 def run(args: argparse.Namespace):
     """Score, print a table, write ``args.out`` atomically."""
+    out = Path(args.out)
+    if not out.resolve().parent.is_dir() or out.is_dir():
+        raise UserError(f"{out} cannot be written: name a file in a folder that is there")
     config, store = load_config(args.config), _states(args)
     if args.model:
         from .pipeline import OceanLDM
@@ -168,9 +172,6 @@ def run(args: argparse.Namespace):
     else:
         result = score_states(store, config)
     print("\n".join(score_table(result) if "splits" in result else state_table(result)))
-    out = Path(args.out)
-    if not out.resolve().parent.is_dir():
-        raise UserError(f"no folder {out.resolve().parent} for the scores: create it first")
     write_scores(out, result)
 
 
@@ -179,6 +180,8 @@ def _states(args: argparse.Namespace) -> xr.Dataset:
     path = Path(args.store)
     if args.mesh or (path.is_file() and not is_canonical(path)):
         run = read_run([path], args.mesh, args.mapping, equation_of_state=args.equation_of_state)
+        if run.guessed:
+            warnings.warn("cell sizes follow from coordinates: for exact transports give --mesh", stacklevel=2)
         return run.load(path.name.split(".")[0])
     if args.mapping or args.equation_of_state:
         raise UserError(f"{path} is no file: --map and --equation-of-state were given to `ldm-ocean prepare`")

@@ -17,7 +17,7 @@ EXAMPLES = """examples:
   ldm-ocean sample pretrained/dino-coarse rn_ztau0=0.22 rn_tstar_n=6 rn_avt0=3e-5 --members 16 --out samples.zarr
   ldm-ocean sample runs/diffusion rn_ztau0=0.15 rn_tstar_n=4 rn_avt0=2e-5 --season 0.5 --out summer.nc
   ldm-ocean sample runs/diffusion rn_ztau0=0.15 rn_tstar_n=4 rn_avt0=2e-5 --context unfinished.zarr --out states.zarr
-  ldm-ocean sample pretrained/dino-coarse rn_ztau0=0.22 rn_tstar_n=6 rn_avt0=3e-5 --out physical.zarr \
+  ldm-ocean sample pretrained/dino-coarse rn_ztau0=0.22 rn_tstar_n=6 rn_avt0=3e-5 --out physical.zarr \\
       --constraints configs/constraints/dino.yaml --stabilise --currents balanced
 """
 
@@ -36,12 +36,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--guidance", type=float, default=1.0, help="classifier-free guidance weight; doubles the cost (1: off)"
     )
-    parser.add_argument(
-        "--constraints", type=Path, help="YAML of what the states should obey; one more decoder evaluation a step"
-    )
+    parser.add_argument("--constraints", type=Path, help="YAML of what the states should obey; several times the cost")
     parser.add_argument("--stabilise", action="store_true", help="remove every density inversion, keep heat and salt")
     parser.add_argument(
-        "--currents", choices=CURRENTS, default=GENERATED, help="balanced: geostrophic, and no column fills or drains"
+        "--currents",
+        choices=CURRENTS,
+        default=GENERATED,
+        help="balanced: nearer to geostrophy, and no column fills or drains",
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
@@ -81,6 +82,8 @@ def check_target(path: Path) -> None:
         raise UserError(f"cannot tell the format of {path}: end it in .zarr or .nc")
     if not path.resolve().parent.is_dir():
         raise UserError(f"no folder {path.resolve().parent}: create it first")
+    if path.exists() and path.is_dir() != (path.suffix == ".zarr"):
+        raise UserError(f"{path} is there already and no {path.suffix} store: choose another name")
 
 
 def write_states(states: xr.Dataset, path: Path) -> None:

@@ -6,8 +6,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ldm_ocean.physics.balance import geostrophic_residual, hydrostatic_pressure, surface_tendency
-from ldm_ocean.physics.barotropic import conjugate_gradients, nondivergent, sea_level
+from ldm_ocean.physics.balance import forces, geostrophic_residual, hydrostatic_pressure, surface_tendency
+from ldm_ocean.physics.barotropic import RADIUS, conjugate_gradients, nondivergent, sea_level
+from ldm_ocean.physics.cgrid import slopes
 from ldm_ocean.physics.eos import vallis
 
 from .test_currents import MESH, SEEDS, box, random_ocean
@@ -40,6 +41,49 @@ def test_a_nondivergent_flow_stays_and_a_potential_flow_in_a_box_vanishes(seed):
     v = np.diff(phi, axis=0, append=0) / mesh["e2v"] * mesh["vmask"]
     for x, start in zip(nondivergent(u, v, mesh, False), (u, v), strict=True):
         assert abs(x).max() < 1e-7 * abs(start).max()
+
+
+@settings(deadline=None, max_examples=10)
+@given(SEEDS)
+def test_no_other_sea_level_costs_less(seed):
+    """Σ V (|F/g + ∇η'|² + ζ²/R²) grows in whatever direction that keeps the mean."""
+    t, s, u, v = random_ocean(seed)
+    rng, area = np.random.default_rng(seed), MESH["e1t"] * MESH["e2t"] * MESH["tmask"][0]
+    ssh = rng.standard_normal(area.shape) * MESH["tmask"][0] * np.ones((2, 1, 1))
+    rho = vallis(t, s, MESH["gdept"][:, None, None])
+    pressure = hydrostatic_pressure(rho, MESH["gdept"], 0 * ssh)
+    height = (MESH["e3t"] * MESH["tmask"]).sum(0)
+
+    def cost(eta):
+        total = (area * height * ((eta - ssh) / RADIUS) ** 2).sum()
+        gradients = slopes(eta, MESH, True)
+        for (_, rest, w), slope, old, k in zip(
+            forces(u, v, pressure, MESH, True, 5.0), gradients, slopes(ssh, MESH, True), "uv", strict=True
+        ):
+            weight = w.sum(-3)
+            f = (rest * w).sum(-3) / np.where(weight > 0, weight, 1) / 9.81
+            depth = (MESH[f"e3{k}"] * MESH[f"{k}mask"]).sum(0)
+            missed = slope + np.where(weight > 0, f, -old)
+            total += (MESH[f"e1{k}"] * MESH[f"e2{k}"] * depth * MESH[f"{k}mask"][0] * missed**2).sum()
+        return total
+
+    best = sea_level(u, v, rho, ssh, MESH, True, below=0)
+    least = cost(best)
+    assert least < cost(ssh)
+    for size in (1e-3, 1e-1):
+        other = size * rng.standard_normal(best.shape) * MESH["tmask"][0]
+        other -= (other * area).sum((1, 2), keepdims=True) / area.sum() * MESH["tmask"][0]
+        assert cost(best + other) > least
+
+
+@pytest.mark.parametrize("shift", [1, 4])
+def test_a_periodic_ocean_has_no_seam(shift):
+    mesh = {k: np.roll(x, shift, -1) if x.ndim > 1 else x for k, x in MESH.items()}
+    t, s, u, v = random_ocean(3)
+    rho, ssh = vallis(t, s, MESH["gdept"][:, None, None]), 0.1 * t[:, 0] * MESH["tmask"][0]
+    for function, ocean in ((nondivergent, (u, v)), (sea_level, (u, v, rho, ssh))):
+        rolled = np.stack(function(*(np.roll(x, shift, -1) for x in ocean), mesh, True))
+        np.testing.assert_allclose(rolled, np.roll(np.stack(function(*ocean, MESH, True)), shift, -1), atol=1e-8)
 
 
 @settings(deadline=None, max_examples=10)

@@ -32,12 +32,16 @@ class Step:
 
 @dataclass(frozen=True)
 class Run:
-    """The open files of one simulation: canonical mesh, steps of each variable, whether overlap columns are ``cut``."""
+    """The open files of one simulation: canonical mesh, steps of each variable, whether overlap columns are ``cut``.
+
+    ``guessed``: cell sizes follow from coordinates alone, for want of a mesh.
+    """
 
     grid: xr.Dataset
     timeline: dict[str, list[Step]]
     names: Names
     cut: bool
+    guessed: bool
 
     def __len__(self) -> int:
         return len(next(iter(self.timeline.values())))
@@ -99,7 +103,8 @@ def read_run(
     for source in opened:
         settings = settings or veros.settings_of(source.data)
     timeline = _timeline(opened, names, variables)
-    if mesh_source and meshes.has_mask(mesh_source):
+    guessed = not (mesh_source and meshes.has_mask(mesh_source))
+    if mesh_source and not guessed:
         grid = meshes.read_mesh(mesh_source)
     else:
         cyclic = settings.get("enable_cyclic_x") if names.periodic_x is None else names.periodic_x
@@ -107,7 +112,7 @@ def read_run(
     grid, cut = _fitted(grid, timeline, names)
     equation = equation_of_state or veros.equation_of_state(settings) or DEFAULT_EQUATION
     grid = grid.assign_attrs(equation_of_state=equation, x_overlap=int(cut), variables=list(timeline))
-    return Run(grid, timeline, names, cut)
+    return Run(grid, timeline, names, cut, guessed)
 
 
 def _timeline(sources: list[Source], names: Names, wanted: list[str] | None) -> dict[str, list[Step]]:

@@ -9,8 +9,9 @@ H is the depth of water. F, a mean over depth below the wind-driven levels, has 
 it says nothing, near walls and the equator, F/g is −∇η. R is the distance beyond which differences of sea level are
 left as given. Both are elliptic problems with closed walls, solved by conjugate gradients (Hestenes & Stiefel 1952).
 
-Fields are (..., depth, y, x), numpy or torch, 0 on land; ``mesh`` holds arrays of the fields' kind by NEMO's names, as
-an ``OceanGrid`` does. ``periodic_x``: the last column's neighbour is the first.
+Fields are (..., depth, y, x), numpy or torch, in double precision, which the solver needs, and 0 on land; ``mesh`` holds
+arrays of the fields' kind by NEMO's names, as an ``OceanGrid`` does. ``periodic_x``: the last column's neighbour is the
+first.
 """
 
 from collections.abc import Callable
@@ -35,7 +36,7 @@ def nondivergent(u, v, mesh, periodic_x: bool):
 def sea_level(u, v, density, ssh, mesh, periodic_x: bool, equator: float = 5.0, below: float = 100.0):
     """η' [m] (..., y, x): the given ``ssh`` in balance with currents and ``density`` [kg/m³] ``below`` that depth [m].
 
-    Within ±``equator`` [°] its slopes stay, and its mean stays.
+    Within ±``equator`` [°] nothing asks for balance; the mean over the area stays.
     """
     first = int((mesh["gdept"] < below).sum())
     deep = {k: m[first:] if m.ndim == 3 else m for k, m in mesh.items()}

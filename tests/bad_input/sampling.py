@@ -106,6 +106,6 @@ def sample_under_an_unknown_constraint(p):
     return sample(p, "--constraints", p.folder / "c.yaml")
 
 
-@case("is not readable YAML")
+@case("no constraints at")
 def sample_under_a_missing_constraints_file(p):
     return sample(p, "--constraints", p.folder / "c.yaml")

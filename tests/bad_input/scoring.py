@@ -90,7 +90,7 @@ def evaluate_states_of_other_parameters(p):
     return ["evaluate", other, "--reference", p.states, "--out", p.folder / "m.json"]
 
 
-@case("no folder")
+@case("cannot be written")
 def evaluate_into_a_missing_folder(p):
     return ["evaluate", p.states, "--out", p.folder / "no" / "m.json"]
 
