@@ -9,9 +9,9 @@ H is the depth of water. F, a mean over depth below the wind-driven levels, has 
 it says nothing, near walls and the equator, F/g is −∇η. R is the distance beyond which differences of sea level are
 left as given. Both are elliptic problems with closed walls, solved by conjugate gradients (Hestenes & Stiefel 1952).
 
-Fields are (..., depth, y, x), numpy or torch, in double precision, which the solver needs, and 0 on land; ``mesh`` holds
-arrays of the fields' kind by NEMO's names, as an ``OceanGrid`` does. ``periodic_x``: the last column's neighbour is the
-first.
+Fields are (..., depth, y, x), numpy or torch, in double precision, which the solver needs, and 0 on land; ``mesh``
+holds arrays of the fields' kind by NEMO's names, as an ``OceanGrid`` does. ``periodic_x``: the last column's neighbour
+is the first.
 """
 
 from collections.abc import Callable
