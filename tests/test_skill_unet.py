@@ -11,7 +11,7 @@ pytest.importorskip("diffusers")
 from diffusers import DDPMScheduler
 
 from benchmarks.skill import unet
-from benchmarks.skill.unet import Images, Labelled, PixelDDPM, Task, UNet
+from benchmarks.skill.unet import Images, Labelled, PixelDDPM, Task, UNet, widths_for
 from ldm_ocean.data.states import parameters_of
 from ldm_ocean.evaluate import training_states
 from ldm_ocean.sampling import generator
@@ -70,6 +70,11 @@ def test_a_batch_depends_on_its_positions_only():
     task = Task(torch.nn.Identity(), torch.randn(9, 2, 8, 8, generator=generator(1)), torch.zeros(9, 2), None, None)
     whole, part = task.batch([3, 4, 5], range(7, 10)), task.batch([5], range(9, 10))
     assert all(torch.equal(whole[k][2:], part[k]) for k in part)
+
+
+@pytest.mark.parametrize("channels, widths", [(37, (64, 64, 128, 128)), (73, (128, 128, 256, 256))])
+def test_the_network_is_as_wide_beside_its_channels_as_the_published_one(channels, widths):
+    assert widths_for(channels) == widths
 
 
 def test_the_condition_reaches_the_network():

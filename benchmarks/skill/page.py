@@ -111,6 +111,8 @@ def response_tables(response: dict) -> list[str]:
         names = [k for k in next(iter(diagnostics.values())) if k != "signal"]
         lines += ["", f"### {parameter}", "", _row(["diagnostic", "signal", *names]), "|---" * (2 + len(names)) + "|"]
         for diagnostic, own in diagnostics.items():
+            if own["signal"] is None:  # it never varies, like the flow through walls
+                continue
             cells = [
                 f"{_interval([own[n][k] for k in ('slope', 'low', 'high')])}, {_number(own[n]['r2'])}" for n in names
             ]
