@@ -21,8 +21,8 @@ UNITLESS = ("anomaly_share", "spread_skill")
 UNRANKED = """Reconstruction and simulation (the truth's own other states of the season) have seen the truth: they are
 no contestants. CRPS skill is positive where the model is better."""
 CHANCE = """Fair CRPS over that of climatology (dotted line at 1), with 95 % bootstrap intervals over settings. The grey
-band is what the truth's own other states of the season score, about the best there can be: dots whose bars stay to the
-right of it are worse by more than chance."""
+band is what the truth's own other states of the season score: dots whose bars stay to the right of it are worse by more
+than chance. Few and never of the very day, those states can be beaten where most is weather, as in currents."""
 SCALARS = """Generated mean and central 95 % (blue) by setting; grey is the central 95 % of the truth's own states, all
 seasons, with the mean of those that verify."""
 
