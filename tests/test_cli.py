@@ -1,5 +1,6 @@
 """Bad input: one line that says what is wrong, exit code 2, nothing left behind; and help that shows an example."""
 
+import json
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -73,6 +74,20 @@ def test_latents_of_the_identity_codec_decode_to_the_states(road, tmp_path):
     latents = open_latents(tmp_path / "z", codec).values
     states = codec.fields.stack(open_states(road["states.zarr"]), codec.grid)
     np.testing.assert_allclose(codec.decode(latents), states, atol=0.02)  # latents are half floats
+
+
+@pytest.mark.parametrize("name", ["drawn.zarr", "drawn.nc"])
+def test_samples_are_evaluated_like_any_states_and_serve_as_context_and_as_example(name, road, tmp_path):
+    place = Place(road, tmp_path)
+    draw = ["sample", str(road["diffusion"]), "wind=0.2", "mixing=4e-5", "--members", "2"]
+    cli.main([*draw, "--out", str(tmp_path / name)])
+    cli.main(["evaluate", str(tmp_path / name), "--out", str(tmp_path / "m.json")])
+    found = json.loads((tmp_path / "m.json").read_text())["settings"]
+    assert list(found) == ["drawn"] and found["drawn"]["samples"] == 2 and found["drawn"]["heat_content"]["mean"] > 0
+    (tmp_path / "c.yaml").write_text(f"stratification: {{like: {tmp_path / name}, tolerance: 0.1}}")
+    again = ["--context", str(tmp_path / name), "--constraints", str(tmp_path / "c.yaml")]
+    cli.main([*draw, *again, "--out", str(place.folder / "again.zarr")])
+    assert open_states(place.folder / "again.zarr").sizes["sample"] == 2
 
 
 @pytest.mark.parametrize("arguments", [[], ["simulat"], ["sample"]])
