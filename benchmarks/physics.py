@@ -30,6 +30,8 @@ from ldm_ocean.metrics.scoring import EvaluateConfig
 from ldm_ocean.metrics.truth import Truth
 from ldm_ocean.simulate import basin
 
+from .skill.forcing import TARGET, restoring_target
+
 MEMBERS = 16
 STATE = (-4, -3, -2, -1)
 SCALARS = ("unstable_volume", "geostrophic_residual", "thermal_wind_residual", "surface_tendency")
@@ -57,8 +59,7 @@ class Known:
 
     def __init__(self, ocean: OceanLDM, truth: Truth, season: float):
         place = (ocean.fields, ocean.grid, ocean.device)
-        phase = basin.season(season * basin.YEAR_DAYS)
-        target = basin.temperature_target(ocean.grid["nav_lat"], phase, truth.parameters["rn_tstar_n"])
+        target = restoring_target(ocean.grid["nav_lat"], season, truth.parameters[TARGET])
         near = truth.every[np.abs((truth.seasons - season + 0.5) % 1 - 0.5) < 0.02]
 
         def mean(residual: Residual, states: Tensor) -> float:

@@ -27,8 +27,9 @@ from .data.fields import SALINITY, TEMPERATURE, Fields
 from .data.states import open_states
 from .errors import UserError, nearest
 from .grid import OceanGrid
+from .physics.budget import surface_heat_balance
 from .physics.eos import differentiable
-from .physics.stratification import density_steps
+from .physics.stratification import density_steps, pair_volume
 
 Residual = Callable[[Tensor], Tensor]
 """States (B, V, D, Y, X) → residuals (B, K)."""
@@ -118,7 +119,7 @@ class SurfaceFlux:
         target = torch.from_numpy(np.where(area > 0, self.target, 0)).float().to(device)
 
         def residual(states: Tensor) -> Tensor:
-            mean = self.restoring * ((states[:, v, 0] - target) * weight).sum((-2, -1))
+            mean = surface_heat_balance(states[:, v, 0], target, weight, self.restoring)
             return ((mean - self.mean) / self.tolerance)[:, None]
 
         return residual
@@ -138,8 +139,7 @@ def density_of_pairs(fields: Fields, grid: OceanGrid, device: torch.device) -> t
     t, s = fields.index_of(TEMPERATURE), fields.index_of(SALINITY)
     density = differentiable(grid.equation_of_state)
     depth = torch.from_numpy(grid["gdept"]).float().to(device)[:, None, None]
-    volume = torch.from_numpy(grid.volume("t"))
-    pairs = volume[:-1] * (volume[1:] > 0)
+    pairs = pair_volume(torch.from_numpy(grid.volume("t")))
     return lambda x: density_steps(x[:, t], x[:, s], depth, density), (pairs / pairs.mean()).float().to(device)
 
 

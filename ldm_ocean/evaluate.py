@@ -24,7 +24,7 @@ from .io.run import DEFAULT_EQUATION, read_run
 from .metrics.baselines import Baselines, in_season
 from .metrics.context import score_context
 from .metrics.description import score_states
-from .metrics.scoring import EvaluateConfig, Generate, evaluate
+from .metrics.scoring import EvaluateConfig, evaluate
 from .physics.eos import EQUATIONS
 
 TRAINING = "train"
@@ -56,15 +56,15 @@ def load_config(path: str | Path | None) -> EvaluateConfig:
     return config
 
 
-def model_functions(model) -> tuple[Generate, Callable[[Tensor], Tensor]]:
-    """``generate`` and ``reconstruct`` of an ``OceanLDM``, tensors in and out."""
+def model_functions(model) -> tuple[Callable[..., Tensor], Callable[[Tensor], Tensor]]:
+    """``generate`` (with options of ``OceanLDM.sample``) and ``reconstruct``, tensors in and out."""
     fields, grid = model.fields, model.grid
 
     def states(data: xr.Dataset, dim: str) -> Tensor:
         return torch.from_numpy(fields.stack(data.rename({dim: "sample"}) if dim != "sample" else data, grid))
 
-    def generate(parameters, season, members, seed):
-        return states(model.sample(parameters, members=members, seed=seed, season=season), "member")
+    def generate(parameters, season, members, seed, **options):
+        return states(model.sample(parameters, members=members, seed=seed, season=season, **options), "member")
 
     def reconstruct(x):
         return states(model.decode(model.encode(fields.unstack(x.numpy(), grid))), "sample")
@@ -106,8 +106,7 @@ def score_model(model, store: xr.Dataset, config: EvaluateConfig) -> dict:
     result = evaluate(generate, store, model.grid, model.fields, baselines, config, reconstruct)
 
     def continue_from(parameters, season, context, members, seed):
-        drawn = model.sample(parameters, members=members, seed=seed, season=season, context=context)
-        return torch.from_numpy(model.fields.stack(drawn.rename(member="sample"), model.grid))
+        return generate(parameters, season, members, seed, context=context)
 
     context = score_context(continue_from, store, model.grid, model.fields, config.splits, config.members, config.seed)
     return {**result, "context": context}

@@ -20,7 +20,7 @@ class SurfaceHeat:
     """F̄ of ensembles by season, for a store of states whose parameters name the northern target."""
 
     def __init__(self, grid: OceanGrid, fields: Fields):
-        self.channel = [f.attrs.get("standard_name") for f in fields].index(TEMPERATURE)
+        self.channel = fields.index_of(TEMPERATURE)
         self.latitude, self.area = grid["nav_lat"], grid.area()
 
     @staticmethod
@@ -34,10 +34,15 @@ class SurfaceHeat:
         return float(np.average(fluxes, weights=shares_of_year(season)))
 
     def _flux(self, states, season: float, tstar_n: float) -> float:
-        target = basin.temperature_target(self.latitude, basin.season(season * basin.YEAR_DAYS), tstar_n)
+        target = restoring_target(self.latitude, season, tstar_n)
         surface = np.asarray(states, "float64")[:, self.channel, 0]
         balance = surface_heat_balance(surface, target, self.area, -basin.GAMMA_T)
         return float(balance.mean() / self.area.sum())
+
+
+def restoring_target(latitude: np.ndarray, season: float, tstar_n: float) -> np.ndarray:
+    """T* [°C] at ``latitude`` [°N] for a season."""
+    return basin.temperature_target(latitude, basin.season(season * basin.YEAR_DAYS), tstar_n)
 
 
 def shares_of_year(season: np.ndarray) -> np.ndarray:

@@ -17,7 +17,7 @@ from ldm_ocean.constraints import Stability
 from ldm_ocean.data.fields import Fields
 from ldm_ocean.data.states import parameters_of
 from ldm_ocean.errors import UserError
-from ldm_ocean.evaluate import training_states
+from ldm_ocean.evaluate import model_functions, training_states
 from ldm_ocean.grid import OceanGrid
 from ldm_ocean.metrics import BASELINES
 from ldm_ocean.pipeline import BALANCED
@@ -67,10 +67,11 @@ def methods(store: xr.Dataset, model: Path, run: Path, minutes: float) -> dict[s
 def ours(ocean: OceanLDM, training: dict[str, float], **options) -> Method:
     """The whole road from parameters to states, with ``options`` of ``OceanLDM.sample``."""
 
+    generate, _ = model_functions(ocean)
+
     def sample(parameters, season, members, seed):
         asked = dict(zip(ocean.scaler.names, map(float, parameters), strict=True))
-        states = ocean.sample(asked, members=members, seed=seed, season=season, **options)
-        return torch.from_numpy(ocean.fields.stack(states.rename(member="sample"), ocean.grid))
+        return generate(asked, season, members, seed, **options)
 
     networks = (ocean.codec, ocean.denoiser)
     count = sum(p.numel() for n in networks for p in n.parameters())

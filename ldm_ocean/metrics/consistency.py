@@ -25,10 +25,9 @@ def consistency(ocean: Ocean) -> Iterator[Scalar]:
 def balances(ocean: Ocean) -> Iterator[Scalar]:
     """Residuals from the first level below the wind-driven ones; a grid that ends above it has none."""
     grid, regions = ocean.grid, ocean.regions
-    first = int((grid["gdept"] < regions.balance.below).sum())
+    first, mesh = balance.deeper(grid.mesh, regions.balance.below)
     if not grid["umask"][first + 1 :].any():
         return
-    mesh = {k: m[first:] if m.ndim == 3 or k == "gdept" else m for k, m in grid.mesh.items()}
     where = (mesh, grid.periodic_x, regions.balance.equator)
 
     def residual(kind: Callable, s: State, x: np.ndarray) -> np.ndarray:

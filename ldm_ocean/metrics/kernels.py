@@ -18,16 +18,14 @@ and a coverage of p. Diversity and memorisation are one where generated states a
 import numpy as np
 import torch
 
+from ..physics.arrays import module
+
 LEVEL, FIELD = (-2, -1), (-3, -2, -1)
-
-
-def _where(condition, x, y):
-    return torch.where(condition, x, y) if isinstance(condition, torch.Tensor) else np.where(condition, x, y)
 
 
 def ratio(numerator, denominator):
     """numerator / denominator, NaN where the denominator is zero."""
-    return numerator / _where(denominator == 0, float("nan"), denominator)
+    return numerator / module(denominator).where(denominator == 0, float("nan"), denominator)
 
 
 def weighted_mean(x, weights, axes=LEVEL):
@@ -117,7 +115,7 @@ def normalising_weights(states, weights):
     s² is the weighted mean variance of a variable over ``states`` (N, V, D, Y, X), or one where it never varies.
     """
     variance = weighted_mean(_variance(states), weights, FIELD)
-    scale = _where(variance > 0, variance, 1.0) * weights.sum(FIELD) * len(weights)
+    scale = module(variance).where(variance > 0, variance, 1.0) * weights.sum(FIELD) * len(weights)
     return weights / scale[:, None, None, None]
 
 
@@ -137,7 +135,7 @@ def nearest_distance(states, training, weights):
     x, t = ((a[:, wet] - middle) * root for a in (states, training))
     square = (x * x).sum(1)[:, None] + (t * t).sum(1) - 2 * x @ t.T
     nearest = square.min(1).values if isinstance(square, torch.Tensor) else square.min(1)
-    return _where(nearest > 0, nearest, 0.0) ** 0.5
+    return module(nearest).where(nearest > 0, nearest, 0.0) ** 0.5
 
 
 def memorisation(generated, held_out):

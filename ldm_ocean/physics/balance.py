@@ -17,7 +17,7 @@ Friction counts as imbalance; below the wind-driven layer it is small: give fiel
 import numpy as np
 
 from .arrays import module
-from .cgrid import onto_u, onto_v, outflow, slopes
+from .cgrid import column_transports, onto_u, onto_v, outflow, slopes
 from .eos import RHO_0, G
 from .transport import corner_latitude
 
@@ -38,6 +38,12 @@ def hydrostatic_pressure(density, depth, ssh):
     return G * module(density).concatenate((top, layers), -3).cumsum(-3)
 
 
+def deeper(mesh, depth: float):
+    """(first, mesh): the first level at or below ``depth`` [m], and the ``mesh`` from there on."""
+    first = int((mesh["gdept"] < depth).sum())
+    return first, {k: m[first:] if m.ndim == 3 or k == "gdept" else m for k, m in mesh.items()}
+
+
 def geostrophic_residual(u, v, pressure, mesh, periodic_x: bool, equator: float = 5.0):
     """‖f k×u + ∇p'/ρ0‖ / ‖f u‖, dimensionless, shape (...), outside ±``equator`` [°]; 1 for a flat ocean."""
     return _ratio(forces(u, v, pressure, mesh, periodic_x, equator))
@@ -55,7 +61,7 @@ def thermal_wind_residual(u, v, density, mesh, periodic_x: bool, equator: float 
 
 def surface_tendency(u, v, mesh, periodic_x: bool):
     """∂η/∂t [m/s] that the divergence of the columns implies, shape (..., y, x), 0 on land."""
-    across_u, across_v = (u * mesh["e3u"]).sum(-3) * mesh["e2u"], (v * mesh["e3v"]).sum(-3) * mesh["e1v"]
+    across_u, across_v = column_transports(u, v, mesh)
     return -outflow(across_u, across_v, periodic_x) / (mesh["e1t"] * mesh["e2t"]) * mesh["tmask"][0]
 
 

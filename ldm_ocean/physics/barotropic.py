@@ -17,8 +17,8 @@ is the first.
 from collections.abc import Callable
 
 from .arrays import module
-from .balance import forces, hydrostatic_pressure
-from .cgrid import outflow, slopes, south, west
+from .balance import deeper, forces, hydrostatic_pressure
+from .cgrid import column_transports, outflow, slopes, south, west
 from .eos import G
 
 PLANE = (-2, -1)
@@ -28,7 +28,7 @@ TOLERANCE, MOST = 1e-10, 5000  # relative norm of the residual; iterations
 
 def nondivergent(u, v, mesh, periodic_x: bool):
     """(u', v') [m/s]: one velocity is taken from every column of faces so that no column of water fills or drains."""
-    east, north = (u * mesh["e3u"]).sum(-3) * mesh["e2u"], (v * mesh["e3v"]).sum(-3) * mesh["e1v"]
+    east, north = column_transports(u, v, mesh)
     slope_u, slope_v = _slopes(_solve(-east, -north, 0.0, mesh, periodic_x), mesh, periodic_x)
     return u - slope_u[..., None, :, :] * mesh["umask"], v - slope_v[..., None, :, :] * mesh["vmask"]
 
@@ -38,8 +38,7 @@ def sea_level(u, v, density, ssh, mesh, periodic_x: bool, equator: float = 5.0, 
 
     Within ±``equator`` [°] nothing asks for balance; the mean over the area stays.
     """
-    first = int((mesh["gdept"] < below).sum())
-    deep = {k: m[first:] if m.ndim == 3 else m for k, m in mesh.items()}
+    first, deep = deeper(mesh, below)
     pressure = hydrostatic_pressure(density, mesh["gdept"], 0 * ssh)
     deep_u, deep_v, deep_p = (x[..., first:, :, :] for x in (u, v, pressure))
     both = forces(deep_u, deep_v, deep_p, deep, periodic_x, equator)

@@ -37,6 +37,11 @@ def onto_v(u, periodic_x: bool):
     return (u + north(u) + west(u + north(u), periodic_x)) / 4
 
 
+def column_transports(u, v, mesh):
+    """(eastward, northward) [m³/s] through all levels of each U and V face, (..., y, x)."""
+    return (u * mesh["e3u"]).sum(-3) * mesh["e2u"], (v * mesh["e3v"]).sum(-3) * mesh["e1v"]
+
+
 def outflow(across_u, across_v, periodic_x: bool):
     """What leaves each T cell through its four faces, of what crosses U faces eastward and V faces northward."""
     return across_u - west(across_u, periodic_x) + across_v - south(across_v)

@@ -14,12 +14,12 @@ Each component is a symmetric positive definite problem, solved by conjugate gra
 from collections.abc import Callable
 
 from .arrays import module
-from .balance import coriolis, forces
+from .balance import coriolis, deeper, forces
 from .barotropic import PLANE, conjugate_gradients
 from .cgrid import onto_u, onto_v
 from .transport import corner_latitude
 
-WEIGHT = 1.5  # β: takes generated states to the residual that simulated ones have
+WEIGHT = 1.0  # β: takes generated states to the residual that simulated ones have
 
 
 def balanced(u, v, pressure, mesh, periodic_x: bool, equator: float = 5.0, below: float = 100.0):
@@ -28,8 +28,7 @@ def balanced(u, v, pressure, mesh, periodic_x: bool, equator: float = 5.0, below
     ``pressure`` p' [Pa] at T points is finite on land; ``mesh`` holds arrays of the fields' kind by NEMO's names, as an
     ``OceanGrid`` does. ``equator`` is φ_e [°]; levels above the first at or ``below`` that depth [m] stay.
     """
-    first = int((mesh["gdept"] < below).sum())
-    deep = {k: m[first:] if m.ndim == 3 else m for k, m in mesh.items()}
+    first, deep = deeper(mesh, below)
     deep_u, deep_v, deep_p = (x[..., first:, :, :] for x in (u, v, pressure))
     (_, rest_u, weight_u), (_, rest_v, weight_v) = forces(deep_u, deep_v, deep_p, deep, periodic_x, equator)
     excess_u = rest_v / _or_one(coriolis(corner_latitude(mesh["nav_lat"])))

@@ -23,13 +23,18 @@ def density_steps(temperature, salinity, depth, density: Callable):
     return lower - upper
 
 
+def pair_volume(volume):
+    """V of each wet pair of neighbours, that of its upper cell, (depth − 1, y, x); 0 where either is land."""
+    return volume[:-1] * (volume[1:] > 0)
+
+
 def unstable_volume(temperature, salinity, depth, volume, density: Callable):
     """100 · ΣV[ρ_{k+1} < ρ_k] / ΣV over wet pairs [%], locally referenced; the pair's V is its upper cell's.
 
     ``volume`` [m³] is (depth, y, x), 0 on land.
     """
     steps = density_steps(temperature, salinity, depth, density)
-    pair = volume[:-1] * (volume[1:] > 0)
+    pair = pair_volume(volume)
     return 100 * (pair * (steps < 0)).sum((-3, -2, -1)) / pair.sum()
 
 
@@ -46,7 +51,7 @@ def buoyancy_frequency(temperature, salinity, depth, expansion: Callable):
 
 def strongly_unstable_volume(frequency, volume, limit: float = -1e-8):
     """100 · ΣV[N² < limit] / ΣV over wet pairs [%], shape (...); ``volume`` [m³] is (depth, y, x), 0 on land."""
-    pair = volume[:-1] * (volume[1:] > 0)
+    pair = pair_volume(volume)
     return 100 * (pair * (frequency < limit)).sum((-3, -2, -1)) / pair.sum()
 
 
