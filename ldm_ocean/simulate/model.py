@@ -26,6 +26,7 @@ from ..physics.eos import C_P, RHO_0  # noqa: E402
 from . import basin  # noqa: E402
 
 LEVELS = 3  # Veros keeps three time levels; after three steps each is back in its place
+NOW = 1  # the time level that is τ at the start of a group
 
 
 class DinoBasin(VerosSetup):
@@ -143,7 +144,7 @@ class Model:
             state, mean = carry
             for level in range(LEVELS):
                 state = self._step(state, params, key, level)
-            return state, mean + state["temp"][..., 1]
+            return state, mean + state["temp"][..., NOW]
 
         carry = (state, jnp.zeros_like(state["temp"][..., 0]))
         state, total = lax.fori_loop(0, groups, group, carry)
@@ -191,15 +192,14 @@ class Model:
     def snapshot(self, state) -> dict[str, np.ndarray]:
         """The canonical variables of a state: (depth, y, x), surface first; ssh (y, x). Land is NaN."""
         vs = self.setup.state.variables
-        now = 1  # the time level that is τ at the start of a group
         fields = {
-            "toce": (state["temp"][..., now], vs.maskT),
-            "soce": (state["salt"][..., now], vs.maskT),
-            "uoce": (state["u"][..., now], vs.maskU),
-            "voce": (state["v"][..., now], vs.maskV),
+            "toce": (state["temp"][..., NOW], vs.maskT),
+            "soce": (state["salt"][..., NOW], vs.maskT),
+            "uoce": (state["u"][..., NOW], vs.maskU),
+            "voce": (state["v"][..., NOW], vs.maskV),
         }
         out = {k: self.to_canonical(np.where(np.asarray(m) > 0, v, np.nan)) for k, (v, m) in fields.items()}
-        ssh = np.asarray(state["psi"][..., now] / self.setup.state.settings.grav)[2:-2, 2:-2].T
+        ssh = np.asarray(state["psi"][..., NOW] / self.setup.state.settings.grav)[2:-2, 2:-2].T
         out["ssh"] = np.where(np.isnan(out["toce"][0]), np.nan, ssh)
         return out
 

@@ -5,10 +5,8 @@ over all seasons. Its state is saved after each decade, so a killed run loses at
 """
 
 import json
-import multiprocessing
 import os
-import threading
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +23,8 @@ from ..physics.eos import vallis
 from ..physics.stratification import unstable_volume
 from . import basin
 from .design import RANGES, Setting
+from .pool import the_model
+from .pool import workers as processes
 
 YEAR_GROUPS = 60  # groups of three two-day steps in a 360-day year
 SNAPSHOTS, SNAPSHOT_GROUPS = 24, 17  # every 102 days: all seasons within seven years
@@ -96,7 +96,7 @@ def run_setting(setting: Setting, out: Path, years: tuple[int, int]) -> str:
 
     FloatingPointError when the model blows up; nothing is published then.
     """
-    model = _model()
+    model = the_model()
     mesh = model.mesh()
     work = out / "work"
     start = model.initial()
@@ -124,21 +124,6 @@ def run_setting(setting: Setting, out: Path, years: tuple[int, int]) -> str:
     states = _states(setting, progress, mesh, residual)
     write_packed(out / f"{setting.name}{SUFFIX}", states, mesh)
     return setting.name
-
-
-def _model():
-    """One model a process: compiling takes half a minute and serves every setting."""
-    if not hasattr(_model, "instance"):
-        from .model import Model
-
-        _model.instance = Model()
-    return _model.instance
-
-
-def _end_with_parent():
-    """A worker whose parent was killed would finish its setting beside the next campaign, then wait for ever."""
-    parent = multiprocessing.parent_process()
-    threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
 
 
 def _states(setting, progress, mesh, residual) -> xr.Dataset:
@@ -206,7 +191,6 @@ def simulate(out: Path, settings: list[Setting], years=(60, 150), workers: int =
     Processes are spawned, each with one thread; a setting starts as soon as its parent has finished.
     """
     (out / "work").mkdir(parents=True, exist_ok=True)
-    os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
     mesh_path = out / "mesh.nc"
     if not mesh_path.exists():
         _write_mesh(mesh_path)
@@ -215,8 +199,7 @@ def simulate(out: Path, settings: list[Setting], years=(60, 150), workers: int =
     waiting = [s for s in settings if s.name not in done]
     running: set[Future[str]] = set()
     bar = tqdm(total=len(settings), initial=len(done), unit="setting", disable=None)
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent) as pool:
+    with processes(workers) as pool:
         while waiting or running:
             for setting in [s for s in waiting if s.parent is None or s.parent in done][: workers - len(running)]:
                 longer = years if setting.parent else (years[1], 2 * years[1])  # from rest: no neighbour to lean on
@@ -232,7 +215,7 @@ def simulate(out: Path, settings: list[Setting], years=(60, 150), workers: int =
 
 
 def _write_mesh(path: Path):
-    mesh = _model().mesh()
+    mesh = the_model().mesh()
     encoding = {k: {"zlib": True} for k in mesh.data_vars}
     mesh.to_netcdf(path.with_suffix(".tmp"), encoding=encoding, engine="h5netcdf")
     os.replace(path.with_suffix(".tmp"), path)
