@@ -13,8 +13,11 @@ COMMANDS = {
     "encode": "states → latents, once, with the statistics and hashes that stage two needs",
     "sample": "generate spun-up states for given parameters",
     "evaluate": "score a model, or any prepared states",
+    "restart": "states → files that NEMO starts from; or judge such a file by NEMO's reading rules",
+    "spinup": "run the model from generated states, beside other ways to begin: drift, shock, equivalent years",
     "demo": "train both stages small, sample unseen parameters, score, write report.html",
 }
+ROOMS = ("simulate", "spinup")  # commands with a folder of their own
 
 
 class Parser(argparse.ArgumentParser):
@@ -55,7 +58,7 @@ def _warn(message, category, *_):
 def _module(name: str):
     from importlib import import_module
 
-    return import_module({"simulate": ".simulate.command"}.get(name, f".{name}"), __package__)
+    return import_module(f".{name}.command" if name in ROOMS else f".{name}", __package__)
 
 
 if __name__ == "__main__":
