@@ -51,11 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Sample and write, atomically."""
-    parameters = {}
-    for name, value in map(_assignment, args.parameters):
-        if name in parameters:
-            raise UserError(f"parameter {name!r} is given twice: give it once")
-        parameters[name] = value
+    parameters = assignments(args.parameters)
     check_target(args.out)
     model = OceanLDM.from_pretrained(args.model, args.device)
     context = open_states(args.context).isel(sample=[-1]) if args.context else None
@@ -102,9 +98,15 @@ def write_states(states: xr.Dataset, path: Path) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _assignment(text: str) -> tuple[str, float]:
-    name, _, value = text.partition("=")
-    try:
-        return name, float(value)
-    except ValueError:
-        raise UserError(f"cannot read parameter {text!r}: write name=value with a number") from None
+def assignments(texts: list[str]) -> dict[str, float]:
+    """Parameters written as name=value; UserError for what is no number and for what is given twice."""
+    parameters: dict[str, float] = {}
+    for text in texts:
+        name, _, value = text.partition("=")
+        if name in parameters:
+            raise UserError(f"parameter {name!r} is given twice: give it once")
+        try:
+            parameters[name] = float(value)
+        except ValueError:
+            raise UserError(f"cannot read parameter {text!r}: write name=value with a number") from None
+    return parameters

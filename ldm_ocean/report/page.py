@@ -36,13 +36,18 @@ def write_report(path: Path, panels: ReportInputs) -> Path:
         "Training": _training(panels.training),
         "Provenance": tables.provenance_list(panels.provenance) if panels.provenance else "",
     }
+    return write_page(path, panels.title, _subtitle(panels), sections)
+
+
+def write_page(path: Path, title: str, subtitle: str, sections: dict[str, str]) -> Path:
+    """A self-contained page of HTML ``sections`` by heading; empty ones are left out."""
     present = [(f"s{i}", name, body) for i, (name, body) in enumerate(sections.items()) if body]
     links = "".join(f'<a href="#{key}">{escape(name)}</a>' for key, name, _ in present)
     body = "".join(f'<section id="{key}"><h2>{escape(name)}</h2>{text}</section>\n' for key, name, text in present)
     page = (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(panels.title)}</title>'
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
         f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{CSS}</style></head>\n'
-        f"<body><header><h1>{escape(panels.title)}</h1><p class=soft>{escape(_subtitle(panels))}</p>"
+        f"<body><header><h1>{escape(title)}</h1><p class=soft>{escape(subtitle)}</p>"
         f"<nav>{links}</nav></header>\n<main>{body}</main></body></html>\n"
     )
     path = Path(path)

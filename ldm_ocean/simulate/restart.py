@@ -32,7 +32,7 @@ SECONDS_PER_DAY = 86400.0
 
 
 def begin(model: Model, fields: dict[str, np.ndarray], parameters: basin.Parameters, seed: int, day: int) -> dict:
-    """Model state on ``day`` (since the year began) with the canonical ``fields``, (depth, y, x) or (y, x), NaN on land.
+    """Model state on ``day`` of the year with canonical ``fields``, (depth, y, x) or (y, x), NaN on land.
 
     The forcing's noise starts from its stationary distribution, drawn with ``seed``.
     """
@@ -95,9 +95,7 @@ def read(path: Path, model: Model) -> dict:
     kept = _kept(veros)
     try:
         with h5py.File(path) as file:
-            _, data = veros_restart.read_from_h5(
-                veros.dimensions, kept, file, "core", veros.settings.enable_cyclic_x
-            )
+            _, data = veros_restart.read_from_h5(veros.dimensions, kept, file, "core", veros.settings.enable_cyclic_x)
             eta = file[NOISE][()] if NOISE in file else np.zeros(len(model.memory))
     except (OSError, KeyError, ValueError) as error:
         raise UserError(f"{path} is no whole restart of this basin ({error}): write it again") from error

@@ -126,12 +126,17 @@ def run_setting(setting: Setting, out: Path, years: tuple[int, int]) -> str:
     return setting.name
 
 
-def _states(setting, progress, mesh, residual) -> xr.Dataset:
-    day, equilibrium = np.array(progress.labels).T
+def dataset(snapshots: list[dict[str, np.ndarray]]) -> xr.Dataset:
+    """Snapshots of the model as canonical states along ``sample``, without mesh and labels."""
     data = {}
     for name, field in FIELDS.items():
-        values = np.stack([s[name] for s in progress.snapshots])
+        values = np.stack([s[name] for s in snapshots])
         data[name] = (("sample", "depth", "y", "x") if values.ndim == 4 else ("sample", "y", "x"), values, field)
+    return xr.Dataset(data)
+
+
+def _states(setting, progress, mesh, residual) -> xr.Dataset:
+    day, equilibrium = np.array(progress.labels).T
     coords = {
         "day": ("sample", day),
         "equilibrium": ("sample", equilibrium.astype(bool)),
@@ -139,7 +144,7 @@ def _states(setting, progress, mesh, residual) -> xr.Dataset:
     }
     attrs: dict[str, Any] = {**setting.record(), "years": len(progress.deep)}
     attrs |= {"residual_drift_degC_per_decade": residual}
-    states = xr.Dataset(data, coords=coords, attrs=attrs)
+    states = dataset(progress.snapshots).assign_coords(coords).assign_attrs(attrs)
     return states.assign_attrs(unstable_volume_percent=_unstable(states, mesh))
 
 

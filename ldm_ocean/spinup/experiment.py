@@ -1,0 +1,161 @@
+"""The whole loop for some cases: starting states, restarts, runs, and what they tell."""
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import torch
+import xarray as xr
+
+from ..data.fields import Fields
+from ..errors import UserError
+from ..evaluate import training_states
+from ..io.atomic import write_text
+from ..metrics.diagnostics import Diagnostics
+from ..metrics.kernels import normalising_weights
+from ..metrics.regions import Regions
+from ..metrics.scoring import jsonable
+from ..pipeline import OceanLDM
+from ..preflight import check
+from ..sample import write_states
+from ..simulate import basin
+from .analysis import control, describe, distance, equivalent_years
+from .run import MONTHS, Record, Run, integrate
+from .starts import REST, ROADS, TRUTH, Case, Roads
+
+STEP_SECONDS = basin.STEP_DAYS * basin.DAY
+SETTLED = 10  # years at the end of the cold start that stand for equilibrium where there is no truth
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How many starts of each road, how long each runs [years], where diagnostics look, from which seed."""
+
+    members: int = 8
+    years: float = 10
+    cold_years: float = 150
+    control_years: float = 50
+    seed: int = 0
+    roads: tuple[str, ...] = ROADS
+    regions: Regions = field(default_factory=Regions)
+
+
+def spin_up(model: OceanLDM, store: xr.Dataset, cases: list[Case], plan: Plan, folder: Path, processes: int) -> dict:
+    """Do what is missing in ``folder``, then describe it, JSON-able: ``settings[case]["roads"][road]["starts"]``."""
+    _keep_apart(model, cases, plan, folder)
+    roads = Roads(model, store)
+    begun = {case.name: _starts(case, roads, plan, folder / "starts") for case in cases}
+    runs = {case.name: _runs(case, begun[case.name], plan) for case in cases}
+    every = [run for own in runs.values() for road in own.values() for run in road]
+    integrate(every, folder / "runs", plan.regions, processes)
+    weights = _weights(store, roads.fields, model)
+    settings = {c.name: _setting(c, begun[c.name], runs[c.name], plan, folder / "runs", weights) for c in cases}
+    about = {k: getattr(plan, k) for k in ("members", "years", "cold_years", "control_years", "seed")}
+    units = Diagnostics(roads.grid, roads.fields, plan.regions).units
+    head = {"about": about, "units": units, "boxes": list(plan.regions.boxes), "costs": _costs(settings)}
+    return jsonable({**head, "settings": settings})
+
+
+def _keep_apart(model: OceanLDM, cases: list[Case], plan: Plan, folder: Path) -> None:
+    """A folder holds one experiment: what would make other starts is refused."""
+    folder.mkdir(parents=True, exist_ok=True)
+    own = {"codec": model.about["codec"], "seed": plan.seed, "members": plan.members}
+    own |= {"regions": asdict(plan.regions), "cases": {c.name: c.parameters | {"season": c.season} for c in cases}}
+    path = folder / "plan.json"
+    if path.exists() and json.loads(path.read_text()) != json.loads(json.dumps(own)):
+        raise UserError(f"{folder} holds an experiment with another plan (see {path}): choose another --out")
+    write_text(path, json.dumps(own, indent=1))
+
+
+def _starts(case: Case, roads: Roads, plan: Plan, folder: Path) -> dict[str, dict]:
+    """Files of starting states by road, with the seconds a state and what was seen before the start."""
+    folder.mkdir(parents=True, exist_ok=True)
+    out: dict[str, dict] = {}
+    for road in plan.roads:
+        if road == REST or (road == TRUTH and case.truth is None):
+            continue
+        path = folder / f"{case.name}-{road}.nc"
+        if not path.exists():
+            states, seconds = roads.states(road, case, plan.members, plan.seed)
+            write_states(states.assign_attrs(seconds_a_state=seconds), path)
+        with xr.open_dataset(path) as states:
+            looked = check(states, STEP_SECONDS, f"{case.name}, {road}: start")
+            days = [round(s * basin.YEAR_DAYS / basin.STEP_DAYS) * basin.STEP_DAYS for s in states.season.values]
+            out[road] = {"path": path, "days": days, "seconds": float(states.attrs["seconds_a_state"])}
+        out[road]["preflight"] = {k: max(p.numbers[k] for p in looked) for k in looked[0].numbers}
+        out[road]["warnings"] = sorted({w for p in looked for w in p.warns})
+    return out
+
+
+def _runs(case: Case, starts: dict[str, dict], plan: Plan) -> dict[str, list[Run]]:
+    """Start number i of every road meets the same weather; the first one from the truth goes on as the control."""
+    parameters = basin.Parameters(**{k: case.parameters[k] for k in asdict(basin.Parameters())})
+    months = {True: max(1, round(plan.years * MONTHS)), False: max(1, round(plan.cold_years * MONTHS))}
+    runs = {}
+    for road, own in starts.items():
+        runs[road] = [
+            Run(
+                f"{case.name}-{road}-{n:02d}",
+                parameters,
+                plan.seed + n,
+                day,
+                max(months[True], round(plan.control_years * MONTHS)) if (road, n) == (TRUTH, 0) else months[True],
+                own["path"],
+                n,
+            )
+            for n, day in enumerate(own["days"])
+        ]
+    if REST in plan.roads:
+        runs[REST] = [Run(f"{case.name}-{REST}-00", parameters, plan.seed, 0, months[False])]
+    return runs
+
+
+def _weights(store: xr.Dataset, fields: Fields, model: OceanLDM) -> np.ndarray:
+    x = torch.from_numpy(fields.stack(training_states(store), model.grid)).double()
+    return normalising_weights(x, fields.volumes(model.grid)).numpy()
+
+
+def _setting(case: Case, starts: dict, runs: dict[str, list[Run]], plan: Plan, folder: Path, weights) -> dict:
+    """All about one case."""
+    records = {road: [Record.load(folder / f"{r.name}.npz") for r in own] for road, own in runs.items()}
+    years = max(1, int(plan.years))
+    reference = records[TRUTH][0].years if TRUTH in records else records[REST][0].years[-SETTLED:]
+    equilibrium = np.mean(reference, 0, dtype="float64")
+    out: dict = {"parameters": case.parameters, "season": case.season, "roads": {}}
+    for road, own in records.items():
+        length = len(own[0].years) if road == REST else years
+        out["roads"][road] = {"starts": [describe(r, length, years, equilibrium, weights) for r in own]}
+        if road in starts:
+            out["roads"][road] |= {k: starts[road][k] for k in ("preflight", "warnings")}
+            out["roads"][road]["seconds_a_state"] = starts[road]["seconds"]
+        out["roads"][road]["compile_seconds"] = max(r.compile_seconds for r in own)
+    if TRUTH in records:
+        out["control"] = control(records[TRUTH][0], years, equilibrium, weights)
+    if REST in records:
+        cold = distance(records[REST][0].years, equilibrium, weights)
+        for own in out["roads"].values():
+            own["equivalent_years"] = [
+                equivalent_years(cold, s["distance"][min(1, len(s["distance"]) - 1)]) if s.get("distance") else None
+                for s in own["starts"]
+            ]
+            own["nearer_than_cold_ever"] = [s["distance"][0] <= cold.min() for s in own["starts"] if s.get("distance")]
+    return out
+
+
+def _costs(settings: dict) -> dict:
+    """Core-seconds by road: making a state, a restart of it, a model year; and of the whole cold start."""
+    out: dict[str, dict] = {}
+    for road in dict.fromkeys(r for s in settings.values() for r in s["roads"]):
+        own = [s["roads"][road] for s in settings.values() if road in s["roads"]]
+        starts = [s for o in own for s in o["starts"] if "seconds_a_year" in s]
+        out[road] = {
+            "state": median(o.get("seconds_a_state", 0.0) for o in own),
+            "restart": median(s["restart_seconds"] for s in starts),
+            "year": median(s["seconds_a_year"] for s in starts),
+            "compile": max(o["compile_seconds"] for o in own),
+        }
+        if road == REST:
+            out[road]["whole"] = median(s["seconds_a_year"] * len(s["distance"]) for s in starts)
+    return out

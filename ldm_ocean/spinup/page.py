@@ -1,0 +1,81 @@
+"""The result of ``experiment.spin_up`` as JSON and as one HTML page."""
+
+import json
+from html import escape
+from pathlib import Path
+
+import numpy as np
+
+from ..io.atomic import write_text
+from ..report import page as report
+from ..report.case import figure
+from ..report.tables import provenance_list, score_table
+from . import figures
+from .summary import summary
+
+DRIFT = """Annual means after the start: mean and extremes over the starts of each road. Grey: the range of annual means
+of the truth's own continuation."""
+DISTANCE = """Distance of annual mean states from equilibrium, the mean of the truth's continuation (or the end of the
+cold start): 1 is as far as training states of any parameters are from their mean. Grey: single years of that
+continuation. The cold start begins at rest; the year in which it comes as near as another start is in its second year
+is what that start is worth: its equivalent years."""
+SHOCK = (
+    "Changes of kinetic energy in the first 30 days, summed, over the mean of the restarts from truth; dashed: twice."
+)
+COLUMNS = {
+    "starts": "starts",
+    "blow_ups": "blow-ups",
+    "shock": "shock / truth's",
+    "start": "D, first year",
+    "year_after": "D, second year",
+    "equivalent": "equivalent years",
+    "held": "drift held",
+}
+
+
+def write_results(path: Path, result: dict) -> None:
+    """As JSON."""
+    write_text(path, json.dumps(result, indent=1))
+
+
+def write_page(path: Path, result: dict) -> Path:
+    """The page; its path."""
+    about, settings = result["about"], result["settings"]
+    sections = {"In short": _short(result)}
+    sections["Distance from equilibrium"] = figure(figures.draw_distance(settings), DISTANCE)
+    sections["Shock"] = figure(figures.draw_shock(settings), SHOCK)
+    for name, setting in settings.items():
+        asked = ", ".join(f"{k} {v:.4g}" for k, v in setting["parameters"].items())
+        drawn = figure(figures.draw_drift(setting, result["units"]), DRIFT)
+        sections[f"Drift, {name}"] = f"<p class=soft>{escape(asked)}</p>" + drawn + _preflight(setting)
+    sections["Cost"] = score_table("core-seconds", "seconds", result["costs"], {})
+    starts, years, cold = (about[k] for k in ("members", "years", "cold_years"))
+    subtitle = f"At most {starts} starts of each road, {years:g} years each; {cold:g} years from rest."
+    return report.write_page(path, "The closed loop", subtitle, sections | {"Plan": provenance_list(about)})
+
+
+def _short(result: dict) -> str:
+    """One table a setting."""
+    text = ""
+    for name, setting in result["settings"].items():
+        scalars = [k for k in setting.get("control", {}).get("drift", {}) if k.startswith(tuple(result["boxes"]))]
+        rows = summary(setting, result["about"]["cold_years"], scalars)
+        text += score_table(name, "count", {road: _cells(own) for road, own in rows.items()}, {})
+    return f"<div class=tables>{text}</div>"
+
+
+def _cells(own: dict) -> dict[str, float]:
+    """Medians over starts; of what is held, the worst scalar."""
+    out = {}
+    for key, title in COLUMNS.items():
+        if key in own:
+            value = own[key]
+            value = min(value.values(), default=np.nan) if isinstance(value, dict) else value
+            out[title] = float(np.median(value)) if isinstance(value, list) else float(value)
+    return out
+
+
+def _preflight(setting: dict) -> str:
+    """Worst numbers before the start, by road."""
+    rows = {road: own["preflight"] for road, own in setting["roads"].items() if own.get("preflight")}
+    return score_table("Before the start, the largest of each road", "count", rows, {})

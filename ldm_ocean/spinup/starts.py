@@ -1,0 +1,104 @@
+"""From where a model may begin: states for given parameters, by whatever road they were made.
+
+generated         members of the diffusion model
+fixed             the same, stabilised and balanced
+nearest_setting   states of the nearest training setting
+eof_gp            Gaussian-process regression of EOF coefficients
+truth             states of a simulation with these very parameters: a restart that nothing is wrong with
+rest              the ocean at rest, as the model begins by itself
+"""
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+
+from .. import adjust
+from ..data.states import parameters_of
+from ..errors import UserError, nearest
+from ..evaluate import training_states
+from ..grid import OceanGrid
+from ..metrics.baselines import BASELINES
+from ..metrics.truth import verifying_states
+from ..pipeline import OceanLDM
+
+GENERATED, FIXED, NEAREST, REGRESSION, TRUTH, REST = ROADS = (
+    "generated",
+    "fixed",
+    "nearest_setting",
+    "eof_gp",
+    "truth",
+    "rest",
+)
+
+
+@dataclass(frozen=True)
+class Case:
+    """Parameters, season to begin in, and ``truth``: states (sample) of a simulation with them, if there is one."""
+
+    name: str
+    parameters: dict[str, float]
+    season: float
+    truth: xr.Dataset | None = None
+
+    @classmethod
+    def of_setting(cls, store: xr.Dataset, setting: str, starts: int) -> "Case":
+        """A simulated setting, with the ``starts`` equilibrium states of its last season and those around it."""
+        if setting not in store.setting.values:
+            raise UserError(f"no setting {setting!r} among the states{nearest(setting, np.unique(store.setting))}")
+        own = store.isel(sample=verifying_states(store, setting, store.sizes["sample"]))
+        if not own.sizes["sample"]:
+            raise UserError(f"setting {setting!r} holds no equilibrium state: choose another")
+        last = float(own.season[int(own.day.argmax()) if "day" in own.coords else -1])
+        away = np.abs((own.season.values - last + 0.5) % 1 - 0.5)
+        truth = own.isel(sample=np.argsort(away, kind="stable")[:starts])
+        parameters = dict(zip(store.attrs["parameters"], map(float, parameters_of(own)[0]), strict=True))
+        return cls(setting, parameters, last, truth)
+
+
+class Roads:
+    """The starting states of a case by road, (sample) with ``season``, and the seconds that each took [s a state]."""
+
+    def __init__(self, model: OceanLDM, store: xr.Dataset):
+        self.model, self.store = model, store
+        self.grid, self.fields = model.grid, model.fields
+        if OceanGrid.from_dataset(store).digest != self.grid.digest:
+            raise UserError("the states are not on the model's grid: give those that it was trained on")
+        self._baselines: dict[str, Any] = {}
+
+    def states(self, road: str, case: Case, members: int, seed: int) -> tuple[xr.Dataset, float]:
+        """At most ``members`` states, and the seconds that one took."""
+        began = time.perf_counter()
+        if road == TRUTH and case.truth is not None:
+            states = case.truth.isel(sample=slice(members))
+        elif road in (GENERATED, FIXED):
+            states = self._generated(case, members, seed, road == FIXED)
+        else:
+            states = self._regressed(road, case, members, seed)
+        return self._bare(states, case), (time.perf_counter() - began) / states.sizes["sample"]
+
+    def _generated(self, case: Case, members: int, seed: int, fix: bool) -> xr.Dataset:
+        asked = {k: case.parameters[k] for k in self.model.parameters}
+        drawn = self.model.sample(asked, members=members, seed=seed, season=case.season).rename(member="sample")
+        return adjust.geostrophic(adjust.convective(drawn)) if fix else drawn
+
+    def _regressed(self, road: str, case: Case, members: int, seed: int) -> xr.Dataset:
+        if road not in self._baselines:
+            data = training_states(self.store)
+            x = torch.from_numpy(self.fields.stack(data, self.grid))
+            labels = parameters_of(data), data.season.values, data.setting.values
+            self._baselines[road] = BASELINES[road](self.fields.volumes(self.grid)).fit(x, *labels)
+        order = [case.parameters[k] for k in self.store.attrs["parameters"]]
+        drawn = self._baselines[road].sample(np.array(order), case.season, members, seed)
+        return self.fields.unstack(drawn.numpy(), self.grid)
+
+    def _bare(self, states: xr.Dataset, case: Case) -> xr.Dataset:
+        """Variables, mesh and season alone."""
+        season = states.season.values if "sample" in getattr(states.get("season"), "dims", ()) else case.season
+        mesh = self.grid.to_dataset()
+        out = states[self.fields.names].reset_coords(drop=True).drop_vars("sample", errors="ignore").merge(mesh)
+        seasons = np.broadcast_to(np.float64(season), states.sizes["sample"])
+        return out.assign_coords(season=("sample", seasons)).assign_attrs(mesh.attrs)
