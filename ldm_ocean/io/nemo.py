@@ -150,7 +150,7 @@ def _fields(state: xr.Dataset, grid: OceanGrid) -> dict[str, np.ndarray]:
         if state.attrs.get("x_overlap"):
             array = np.pad(array, [(0, 0)] * (array.ndim - 1) + [(1, 1)], mode="wrap")
         if deep:
-            array = np.pad(array, [(0, levels - len(array)), (0, 0), (0, 0)])
+            array = np.pad(array, [(0, levels - len(array)), (0, 0), (0, 0)], constant_values=np.nan)
         mask = grid[values.attrs["mask"]]
         mask = mask if deep else mask[0]
         check_values(Frame(array, ~np.isfinite(array), np.zeros(array.shape, bool)), name, names, mask, "the states")

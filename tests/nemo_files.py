@@ -1,0 +1,48 @@
+"""NEMO's files for tests: small real ones, and made-up meshes in NEMO's form."""
+
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from ldm_ocean.io.run import read_run
+
+NEMO = Path(__file__).parent / "fixtures" / "nemo_dino_4deg"
+MESH = NEMO / "mesh_mask.nc"
+RESTART = NEMO / "DINO_00172800_restart.nc"
+WHOLE = NEMO / "DINO_00172800_top_restart.nc"  # all 33 variables of a restart, the three uppermost levels of it
+FIELDS = ("toce", "soce", "uoce", "voce", "ssh")
+
+
+def raw(path: Path) -> xr.Dataset:
+    """The values as they are stored."""
+    return xr.load_dataset(path, decode_times=False, decode_coords=False, mask_and_scale=False)
+
+
+def states_of(*paths: Path, mesh: Path) -> xr.Dataset:
+    return read_run(list(paths), mesh).load("states")
+
+
+def save_mesh(mesh: xr.Dataset, path: Path) -> Path:
+    """A canonical mesh as NEMO's mesh_mask."""
+    names = {
+        "e3t": "e3t_0",
+        "e3u": "e3u_0",
+        "e3v": "e3v_0",
+        "gdept": "gdept_1d",
+        "nav_lat": "gphit",
+        "nav_lon": "glamt",
+    }
+    mesh.rename({**names, "depth": "nav_lev"}).expand_dims("time_counter").to_netcdf(path)
+    return path
+
+
+def upper_mesh(path: Path) -> Path:
+    """The mesh of ``WHOLE``."""
+    raw(MESH).isel(nav_lev=slice(3)).to_netcdf(path)
+    return path
+
+
+def with_overlap(mesh: xr.Dataset) -> xr.Dataset:
+    """A periodic mesh with its last column repeated before the first, its first behind the last."""
+    return mesh.isel(x=np.r_[-1, 0 : mesh.sizes["x"], 0])
