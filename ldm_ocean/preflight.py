@@ -1,9 +1,11 @@
 """What a model would stumble over in a state, looked at before it starts.
 
-unstable_volume   share of the water under heavier water [%]
-cfl               max(|u| / e1, |v| / e2) Δt, which explicit advection needs below one
-sea_level         mean of η over the area [m]: a volume of water that the model will never lose
-lowest_column     min (H + η) / H: a column that dries up ends the run
+    unstable_volume   share of the water under heavier water [%]
+    cfl               max(|u| / e1, |v| / e2) Δt, which explicit advection needs below one
+    sea_level         mean of η over the area [m]: a volume of water that the model will never lose
+    emptied           max −η / H, how far a column is towards dry: at one the run ends
+
+Nothing here knows how the state was made.
 """
 
 from dataclasses import dataclass
@@ -47,7 +49,7 @@ def preflight(state: xr.Dataset, step_seconds: float) -> Preflight:
     numbers = _numbers(own, grid, step_seconds)
     if numbers.get("cfl", 0.0) >= 1:
         stops.append(f"currents cross {numbers['cfl']:.2f} cells a step: shorten the step, or mend the state")
-    if numbers.get("lowest_column", 1.0) <= 0:
+    if numbers.get("emptied", 0.0) >= 1:
         stops.append("a column of water is dry: its sea level lies below its floor")
     warns = []
     if numbers.get("unstable_volume", 0.0) > MOST_UNSTABLE:
@@ -69,7 +71,7 @@ def _numbers(own: dict, grid: OceanGrid, step_seconds: float) -> dict[str, float
         eta, wet = own[SEA_LEVEL][0], grid["tmask"][0]
         out["sea_level"] = np.average(eta[wet], weights=grid.area()[wet])
         floor = (grid["e3t"] * grid["tmask"]).sum(0)
-        out["lowest_column"] = (1 + eta[wet] / floor[wet]).min()
+        out["emptied"] = (-eta[wet] / floor[wet]).max()
     return {k: float(v) for k, v in out.items()}
 
 

@@ -55,7 +55,9 @@ def run(args: argparse.Namespace) -> None:
     model, store = OceanLDM.from_pretrained(args.model, args.device), open_states(args.states)
     cases = [Case.of_setting(store, name, args.members) for name in dict.fromkeys(args.setting)]
     if not cases:
-        cases = [Case("asked", assignments(args.parameters), args.season)]
+        asked = assignments(args.parameters)
+        model.scaler.vector(asked)  # complains of what is missing or unknown
+        cases = [Case("asked", asked, args.season)]
     roads = tuple(r for r in ROADS if r != (GENERATED if args.fix else FIXED))
     lengths = {"years": args.years, "cold_years": args.cold, "control_years": args.control}
     plan = Plan(args.members, **lengths, seed=args.seed, roads=roads, regions=load_config(args.config).regions)

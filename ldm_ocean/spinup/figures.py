@@ -48,7 +48,7 @@ def draw_drift(setting: dict, units: dict[str, str]) -> Figure:
 def draw_distance(settings: dict[str, dict]) -> Figure:
     """One panel a setting: D of the cold start by year, and of every other start in its own first years."""
     with matplotlib.rc_context(RC):
-        figure = Figure((max(2.6 * len(settings), 4.5), 2.8), layout="constrained")
+        figure = Figure((max(2.6 * len(settings), 7.0), 2.8), layout="constrained")
         panels = figure.subplots(1, len(settings), squeeze=False, sharey=True)[0]
         for axes, (name, own) in zip(panels, settings.items(), strict=True):
             if "control" in own:
@@ -98,7 +98,7 @@ def _lines(road: dict, name: str) -> np.ndarray:
 
 def _scalars(roads: dict) -> list[str]:
     annual: dict[str, list] = next((s["annual"] for r in roads.values() for s in r["starts"] if "annual" in s), {})
-    return [k for k, v in annual.items() if v and v[0] is not None]
+    return [k for k, v in annual.items() if v and v[0] is not None and any(v)]
 
 
 def _legend(figure):

@@ -1,0 +1,144 @@
+"""Canonical fields into Veros and back, and restart files that Veros itself would take."""
+
+import h5py
+import numpy as np
+import pytest
+
+pytest.importorskip("veros")
+
+from ldm_ocean.errors import UserError
+from ldm_ocean.io.run import read_run
+from ldm_ocean.simulate import basin
+from ldm_ocean.simulate.pool import the_model
+
+PARAMETERS, SEED, DAY = basin.Parameters(rn_ztau0=0.15), 3, 120
+FIELDS = ("toce", "soce", "uoce", "voce", "ssh")
+
+
+@pytest.fixture(scope="module")
+def model():
+    return the_model()
+
+
+@pytest.fixture(scope="module")
+def fields(model):
+    """What sixty days from rest leave."""
+    state, _ = model.advance(model.initial(), PARAMETERS, SEED, 10)
+    return model.snapshot(state)
+
+
+@pytest.fixture(scope="module")
+def begun(model, fields):
+    from ldm_ocean.simulate import restart
+
+    return restart.begin(model, fields, PARAMETERS, SEED, DAY)
+
+
+@pytest.fixture(scope="module")
+def file(model, begun, tmp_path_factory):
+    from ldm_ocean.simulate import restart
+
+    path = tmp_path_factory.mktemp("veros") / "dino.restart.h5"
+    restart.write(path, model, begun)
+    return path
+
+
+def test_fields_come_back_from_the_model_state_as_they_went_in(model, fields, begun):
+    again = model.snapshot(begun)
+    for name in FIELDS:
+        assert np.allclose(again[name], fields[name], rtol=1e-12, atol=1e-14, equal_nan=True), name
+
+
+def test_the_state_begins_on_its_day_of_the_year(begun):
+    assert int(begun["step"]) * basin.STEP_DAYS == DAY
+
+
+def test_what_follows_from_the_fields_is_what_the_model_itself_makes_of_them(model):
+    """Of a state of the model: its own density, stability and vertical velocity, not those of an ocean at rest."""
+    from ldm_ocean.simulate import restart
+
+    ran, _ = model.advance(model.initial(), PARAMETERS, SEED, 10)
+    begun = restart.begin(model, model.snapshot(ran), PARAMETERS, SEED, DAY)
+    for name in ("rho", "Hd", "int_drhodT", "Nsqr", "w"):
+        own, theirs = np.asarray(ran[name])[2:-2, 2:-2, ..., 1], np.asarray(begun[name])[2:-2, 2:-2, ..., 1]
+        assert np.abs(own).max() > 0
+        assert np.abs(own - theirs).max() < 1e-8 * np.abs(own).max(), name
+
+
+def test_the_first_step_is_an_euler_step(model, begun):
+    """Old and new tendencies agree, so that the Adams-Bashforth weights sum to one step."""
+    trial, _ = model.advance(begun, PARAMETERS, SEED, 1)
+    for name in ("du", "dv", "dtemp", "dsalt"):
+        before, now = np.asarray(begun[name])[..., 0], np.asarray(trial[name])[..., 1]
+        assert np.abs(now).max() > 0
+        assert np.allclose(before, now, rtol=1e-9, atol=1e-12 * np.abs(now).max()), name
+
+
+def test_a_run_from_the_file_is_the_run_that_was_never_interrupted(model, begun, file):
+    from ldm_ocean.simulate import restart
+
+    straight, _ = model.advance(begun, PARAMETERS, SEED, 5)
+    resumed, _ = model.advance(restart.read(file, model), PARAMETERS, SEED, 5)
+    for name, values in straight.items():
+        assert np.array_equal(np.asarray(values), np.asarray(resumed[name])), name
+
+
+def test_veros_itself_takes_the_file(file, begun, tmp_path, monkeypatch):
+    """Its own reader, in a new setup, with every check that it makes."""
+    from ldm_ocean.simulate.model import DinoBasin
+
+    monkeypatch.chdir(tmp_path)
+    setup = DinoBasin(override={"restart_input_filename": str(file)})
+    setup.setup()
+    for name in ("temp", "salt", "u", "v", "psi", "tke", "dtemp"):
+        assert np.array_equal(np.asarray(getattr(setup.state.variables, name)), np.asarray(begun[name])), name
+    assert int(setup.state.variables.tau) == 1
+    assert float(setup.state.variables.time) == DAY * 86400
+
+
+def test_a_file_that_stopped_at_another_time_level_is_turned(model, file, begun, tmp_path):
+    from ldm_ocean.simulate import restart
+
+    turned = tmp_path / "turned.restart.h5"
+    turned.write_bytes(file.read_bytes())
+    with h5py.File(turned, "r+") as f:
+        core = f["core"]
+        for data in core.values():
+            if data.ndim and data.shape[-1] == 3:
+                data[...] = np.roll(data[...], 1, -1)
+        for name in ("taum1", "tau", "taup1"):
+            core[name][...] = (int(core[name][()]) + 1) % 3
+    again = restart.read(turned, model)
+    assert np.array_equal(np.asarray(again["temp"]), np.asarray(begun["temp"]))
+
+
+def test_the_reader_of_states_finds_the_fields_in_the_file(model, fields, file, tmp_path):
+    mesh = model.mesh().assign_attrs(setup_settings="{}")
+    path = tmp_path / "mesh_mask.nc"
+    mesh.to_netcdf(path)
+    states = read_run([file], path, variables=["toce", "soce", "uoce", "voce"]).load("dino")
+    for name in ("toce", "soce", "uoce", "voce"):
+        assert np.array_equal(states[name].values[0], fields[name].astype("float32"), equal_nan=True), name
+
+
+@pytest.mark.parametrize("harm", ["truncated", "lacking", "missing"])
+def test_a_broken_restart_is_named(model, file, tmp_path, harm):
+    from ldm_ocean.simulate import restart
+
+    broken = tmp_path / "broken.restart.h5"
+    if harm == "truncated":
+        broken.write_bytes(file.read_bytes()[:3000])
+    elif harm == "lacking":
+        broken.write_bytes(file.read_bytes())
+        with h5py.File(broken, "r+") as f:
+            del f["core"]["tke"]
+    with pytest.raises(UserError, match="tke" if harm == "lacking" else "broken.restart.h5"):
+        restart.read(broken, model)
+
+
+def test_halo_and_levels_are_undone_by_the_way_back(model):
+    from ldm_ocean.simulate.restart import with_halo
+
+    field = np.arange(basin.NZ * basin.NY * basin.NX, dtype=float).reshape(basin.NZ, basin.NY, basin.NX)
+    assert np.array_equal(model.to_canonical(with_halo(field)), field)
+    assert with_halo(field[0]).shape == (basin.NX + 4, basin.NY + 4)
