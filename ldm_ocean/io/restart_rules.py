@@ -3,9 +3,9 @@
 Each rule is a function of the open file that yields findings. ``stops``: NEMO refuses the file or ends the run in its
 first steps. ``spoils``: it runs, and is wrong. ``note``: what the modeller should know.
 
-Two rules are judgements. The step before may differ from now by what one step can do: on every level, the median
-|φⁿ − φⁿ⁻¹| stays below 5e-3 of the standard deviation of φⁿ over all water (real runs at 4°: below 6e-4). And currents
-cross no cell in one step: |u| Δt/e1 + |v| Δt/e2 < 1.
+Three rules are judgements. The step before may differ from now by what one step can do: on every level, the median
+|φⁿ − φⁿ⁻¹| stays below 5e-3 of the standard deviation of φⁿ over all water (real runs at 4°: below 6e-4). Currents
+cross no cell in one step: |u| Δt/e1 + |v| Δt/e2 < 1. And no more than 1 % of the volume has N² < −1e-8 s⁻².
 """
 
 import re
@@ -18,8 +18,8 @@ import numpy as np
 
 from ..errors import UserError
 from ..grid import OceanGrid
-from ..physics.eos import equation_of_state
-from ..physics.stratification import unstable_volume
+from ..physics.eos import expansion
+from ..physics.stratification import buoyancy_frequency, least_stable, strongly_unstable_volume
 from .names import Names
 from .nemo import LAYOUT, SECONDS_PER_DAY, open_netcdf
 from .run import DEFAULT_EQUATION
@@ -27,7 +27,8 @@ from .run import DEFAULT_EQUATION
 STOPS, SPOILS, NOTE = "stops", "spoils", "note"
 PIECE = re.compile(r"_\d+\.nc$")
 ONE_STEP = 5e-3
-MUCH_UNSTABLE = 10.0  # % of the volume; simulated oceans have 2 to 4
+NEUTRAL = -1e-8  # s⁻², what mixed layers have
+MUCH_UNSTABLE = 1.0  # % of the volume; NEMO's own restarts have 0.001
 
 
 @dataclass(frozen=True)
@@ -225,15 +226,17 @@ def columns_are_stable(r: Restart):
     t, s = (LAYOUT["now"][k] for k in ("toce", "soce"))
     if not (r.fits(t) and r.fits(s)):
         return
-    wet, name = r.grid["tmask"], r.grid.equation_of_state or DEFAULT_EQUATION
+    wet, name, volume = r.grid["tmask"], r.grid.equation_of_state or DEFAULT_EQUATION, r.grid.volume()
     temperature, salinity = (np.where(wet, np.nan_to_num(r.values(k)), 0.0) for k in (t, s))
-    depth = r.grid["gdept"][:, None, None]
-    share = float(unstable_volume(temperature, salinity, depth, r.grid.volume(), equation_of_state(name)))
-    kind = SPOILS if share > MUCH_UNSTABLE else NOTE
-    yield (
-        kind,
-        f"{share:.2f} % of the volume lies above lighter water (by {name}); simulated oceans have a few per cent",
-    )
+    depth = np.broadcast_to(r.grid["gdept"][:, None, None], wet.shape)
+    frequency = buoyancy_frequency(temperature, salinity, depth, expansion(name))
+    share = float(strongly_unstable_volume(frequency, volume, NEUTRAL))
+    least = float(least_stable(frequency, volume))
+    text = f"{share:.3f} % of the volume has N² < {NEUTRAL:g} s⁻² (by {name}), the least is {least:.2g}"
+    if share > MUCH_UNSTABLE:
+        yield SPOILS, f"{text}: it will convect at once; stabilise the states (`sample --stabilise`)"
+    else:
+        yield NOTE, text
 
 
 def currents_are_slow_enough(r: Restart):
