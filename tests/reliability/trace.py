@@ -1,0 +1,34 @@
+"""What a training run did, step by step, so that two runs can be compared.
+
+A trace is a list with one record a step: the samples it saw, digests of noise, weights, average and optimiser state, the
+learning rate and the loss. It is written by every process as it trains, one JSON line a step.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+
+import torch
+
+
+def first_difference(one: list, other: list) -> int | None:
+    """How many steps two traces have in common, or None when they are equal to the end."""
+    same = next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+    return None if same == len(one) == len(other) else same
+
+
+def digest(tensors: dict[str, torch.Tensor]) -> str:
+    """One hash of names and every bit of the values."""
+    total = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        total.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
+    return total.hexdigest()
+
+
+def read(folder: Path, rank: int = 0) -> list[dict]:
+    """The trace that one process left, in order of samples; steps done twice, before and after a kill, must agree."""
+    steps: dict[int, dict] = {}
+    for line in (folder / f"trace-{rank}.jsonl").read_text().splitlines():
+        record = json.loads(line)
+        assert steps.setdefault(record["samples"], record) == record, f"sample {record['samples']} came out otherwise"
+    return [steps[k] for k in sorted(steps)]
