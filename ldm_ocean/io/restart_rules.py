@@ -135,9 +135,9 @@ def axes_are_those_of_the_mesh(r: Restart):
 def numbers_are_finite(r: Restart):
     for name in r.fields():
         bad, wet = ~np.isfinite(r.values(name)), r.mask(name)
-        for where, here in (("in water", bad & wet), ("on land", bad & ~wet)):
+        for here, mend in ((bad & wet, "in water: mend the states"), (bad & ~wet, "on land: set it to 0")):
             if here.any():
-                yield STOPS, f"{name} is not finite {where} at {_cells(here)}: land must be finite too, best 0"
+                yield STOPS, f"{name} is not finite at {_cells(here)}, {mend}"
 
 
 def land_is_at_rest(r: Restart):
