@@ -13,7 +13,7 @@ COMMANDS = {
     "encode": "states → latents, once, with the statistics and hashes that stage two needs",
     "sample": "generate spun-up states for given parameters",
     "evaluate": "score a model, or any prepared states",
-    "restart": "states → files that NEMO starts from; or judge such a file by NEMO's reading rules",
+    "restart": "states → files that NEMO or Veros start from; or judge such a file by NEMO's reading rules",
     "spinup": "run the model from generated states, beside other ways to begin: drift, shock, equivalent years",
     "demo": "train both stages small, sample unseen parameters, score, write report.html",
 }

@@ -1,8 +1,10 @@
-"""``ldm-ocean restart``: states → files that NEMO starts from; ``--check`` applies NEMO's reading rules to any file."""
+"""``ldm-ocean restart``: states → files that NEMO or Veros start from; ``--check`` judges any file by NEMO's rules."""
 
 import argparse
 import sys
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import fields, replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import xarray as xr
@@ -11,19 +13,22 @@ from . import adjust
 from .data.states import is_canonical, open_states
 from .errors import UserError
 from .grid import OceanGrid
-from .io.nemo import ENDING, check_name, difference, read_grid, write_restart
+from .io.nemo import ENDING, LAYOUT, check_name, difference, read_grid, write_restart
 from .io.restart_rules import NOTE, check_restart
 from .io.run import read_run
+from .io.times import IDEAL_YEAR
 from .physics.eos import differentiable
 from .regrid import regrid
 
+VEROS_ENDING = ".restart.h5"
 EXAMPLES = """examples:
   ldm-ocean restart samples.zarr --mesh mesh_mask.nc --rdt 2700 --out run/DINO_restart.nc --member 0
   ldm-ocean restart samples.zarr --mesh mesh_mask.nc --template OWN_00172800_restart.nc --out run/DINO_restart.nc
       (all members: run/DINO_m000_restart.nc, run/DINO_m001_restart.nc …)
   ldm-ocean restart samples.zarr --mesh other_mesh_mask.nc --regrid --rdt 2700 --out run/DINO_restart.nc
   ldm-ocean restart --check run/DINO_restart.nc --mesh mesh_mask.nc
-exit code: 0 nothing but notes, 1 the model would stop or the run be spoilt, 2 bad input
+  ldm-ocean restart samples.zarr --out run/dino.restart.h5          for the basin of `ldm-ocean simulate`, on Veros
+exit code: 0 nothing but notes, 1 NEMO would stop or the run be spoilt, 2 bad input
 """
 
 
@@ -32,8 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "states", nargs="*", type=Path, help="a store (sample, prepare, simulate), or a model's own files on MESH"
     )
-    parser.add_argument("--mesh", type=Path, required=True, help="mesh_mask.nc written by the binary that will run")
-    parser.add_argument("--out", "-o", type=Path, help=f"a name that ends in {ENDING}")
+    parser.add_argument("--mesh", type=Path, help="for NEMO: mesh_mask.nc written by the binary that will run")
+    parser.add_argument("--out", "-o", type=Path, help=f"a name that ends in {ENDING} (NEMO) or {VEROS_ENDING} (Veros)")
     parser.add_argument(
         "--member", type=int, action="append", help="number of the state in the store, from 0; repeat (default: all)"
     )
@@ -48,51 +53,95 @@ def run(args: argparse.Namespace) -> None:
     if args.check is not None:
         if args.states or args.out or args.member or args.template or args.regrid:
             raise UserError("--check judges a file that is there: give only --mesh and --rdt with it")
-        return _exit(_judge(args.check, read_grid(args.mesh), args.rdt))
-    if not args.states or args.out is None:
+        good = _judge(args.check, read_grid(_mesh(args)), args.rdt)
+    elif not args.states or args.out is None:
         raise UserError("give states and --out, or a file to --check")
-    check_name(args.out)
-    if args.template and args.out.resolve() == args.template.resolve():
-        raise UserError(f"{args.out} is the template: choose another name")
-    states, grid = _states(args.states, args.mesh), read_grid(args.mesh)
-    grid = replace(grid, equation_of_state=states.attrs.get("equation_of_state"))
-    numbers = _numbers(args.member, states.sizes["sample"])
-    good = True
-    for number in numbers:
-        path = args.out if len(numbers) == 1 else _numbered(args.out, number)
-        state = states.isel(sample=[number]).load()
-        if args.regrid and difference(state, grid) is not None:
-            state = regridded(state, grid)
-        kt = write_restart(path, state, grid, args.template, args.rdt)
-        print(f"{path}: state {number}\n{_namelist(path, kt)}")
-        good &= _judge(path, grid, args.rdt)
-    _exit(good)
+    else:
+        good = _for_veros(args) if args.out.name.endswith(VEROS_ENDING) else _for_nemo(args)
+    if not good:
+        sys.exit(1)
 
 
 def regridded(states: xr.Dataset, grid: OceanGrid) -> xr.Dataset:
     """States interpolated to ``grid``; no density inversion is left where the equation of state is known."""
-    if grid.equation_of_state is None:
+    if states.attrs.get("equation_of_state") is None:
         return regrid(states, grid)
-    differentiable(grid.equation_of_state)
+    differentiable(states.attrs["equation_of_state"])
     return adjust.convective(regrid(states, grid))
 
 
-def _states(paths: list[Path], mesh: Path) -> xr.Dataset:
+def _for_nemo(args: argparse.Namespace) -> bool:
+    """Write NEMO's restarts; whether all of them are good."""
+    check_name(args.out)
+    if args.template and args.out.resolve() == args.template.resolve():
+        raise UserError(f"{args.out} is the template: choose another name")
+    states, grid = _states(args.states, args.mesh), read_grid(_mesh(args))
+    grid = replace(grid, equation_of_state=states.attrs.get("equation_of_state"))
+    good = True
+    for number, path, state in _chosen(args, states, grid, ENDING):
+        kt = write_restart(path, state, grid, args.template, args.rdt)
+        print(f"{path}: state {number}\n{_namelist(path, kt)}")
+        good &= _judge(path, grid, args.rdt)
+    return good
+
+
+def _for_veros(args: argparse.Namespace) -> bool:
+    """Write Veros' restarts of the basin that ``simulate`` runs; the state's number seeds the weather."""
+    if args.template or args.rdt or args.mesh:
+        raise UserError("--mesh, --template and --rdt are NEMO's: for Veros the basin tells them")
+    if not args.out.resolve().parent.is_dir():
+        raise UserError(f"no folder {args.out.resolve().parent}: create it first")
+    if find_spec("veros") is None:
+        raise UserError("Veros is not installed: pip install 'ldm_ocean[sim]'")
+    from .simulate import basin
+    from .simulate.pool import the_model
+
+    states, known = _states(args.states, None), [f.name for f in fields(basin.Parameters)]
+    if lacking := [k for k in known if k not in states.coords]:
+        raise UserError(f"the states do not tell {', '.join(lacking)}: the basin cannot run without")
+    model = the_model()  # chooses Veros' backend, so it comes before anything else of Veros
+    from .simulate import restart
+
+    grid = OceanGrid.from_dataset(model.mesh())
+    for number, path, state in _chosen(args, states, grid, VEROS_ENDING):
+        if (differs := difference(state, grid)) is not None:
+            raise UserError(f"{differs}: interpolate with --regrid")
+        one = state.isel(sample=0)
+        parameters = basin.Parameters(**{k: float(one[k]) for k in known})
+        arrays = {name: one[name].transpose(..., "y", "x").values for name in LAYOUT["now"]}
+        day = round(float(one.season) * IDEAL_YEAR) % int(IDEAL_YEAR)
+        restart.write(path, model, restart.begin(model, arrays, parameters, number, day))
+        print(f"{path}: state {number}, day {day} of the year")
+    return True
+
+
+def _mesh(args: argparse.Namespace) -> Path:
+    if args.mesh is None:
+        raise UserError("NEMO's masks are needed: give --mesh mesh_mask.nc")
+    return args.mesh
+
+
+def _states(paths: list[Path], mesh: Path | None) -> xr.Dataset:
     if len(paths) == 1 and (paths[0].is_dir() or is_canonical(paths[0])):
         return open_states(paths[0])
     return read_run(paths, mesh).load(paths[0].name.split(".")[0])
 
 
-def _numbers(asked: list[int] | None, count: int) -> list[int]:
-    for number in asked or []:
+def _chosen(
+    args: argparse.Namespace, states: xr.Dataset, grid: OceanGrid, ending: str
+) -> Iterator[tuple[int, Path, xr.Dataset]]:
+    """(number, file, state) of every state asked for; several are numbered before the ending, for NEMO's sake."""
+    count = states.sizes["sample"]
+    for number in args.member or []:
         if not 0 <= number < count:
             raise UserError(f"no state {number}: there are {count}, numbered from 0")
-    return sorted(set(asked)) if asked else list(range(count))
-
-
-def _numbered(path: Path, number: int) -> Path:
-    """The number before the ending: behind it NEMO would take the file for a rank's piece."""
-    return path.with_name(f"{path.name.removesuffix(ENDING)}_m{number:03d}{ENDING}")
+    numbers = sorted(set(args.member)) if args.member else list(range(count))
+    for number in numbers:
+        name = f"{args.out.name.removesuffix(ending)}_m{number:03d}{ending}"
+        state = states.isel(sample=[number]).load()
+        if args.regrid and difference(state, grid) is not None:
+            state = regridded(state, grid)
+        yield number, args.out if len(numbers) == 1 else args.out.with_name(name), state
 
 
 def _namelist(path: Path, kt: int | None) -> str:
@@ -107,8 +156,3 @@ def _judge(path: Path, grid: OceanGrid, rdt: float | None) -> bool:
     for finding in findings:
         print(f"  {finding}")
     return all(f.kind == NOTE for f in findings)
-
-
-def _exit(good: bool) -> None:
-    if not good:
-        sys.exit(1)
