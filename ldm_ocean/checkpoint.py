@@ -1,68 +1,120 @@
 """Checkpoints: complete or absent. safetensors and JSON only; nothing is ever unpickled.
 
-A checkpoint is written under a temporary name, flushed to disk, renamed, and only then are older ones removed.
+A checkpoint is written under a temporary name, flushed to disk, renamed, and only then are older ones removed. It holds
+the digests of its files (``sha256sum -c SHA256SUMS``), so that whatever happens to them later is seen before training.
 """
 
+import hashlib
 import json
 import os
 import shutil
+import warnings
 from pathlib import Path
 from typing import TypedDict
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
 from .ema import EMA
 from .errors import UserError
 
+SCHEMA = 1
+SUMS = "SHA256SUMS"
+TENSORS = ("model", "ema", "optimiser")
+FILES = (*(f"{name}.safetensors" for name in TENSORS), "state.json")
+
 
 class State(TypedDict):
-    """Where a run stands: samples seen, lowest validation loss."""
+    """Where a run stands: samples seen, lowest validation loss, training losses not logged yet, and who trained."""
 
     samples: int
     best: float
+    loss: float
+    steps: int
+    seed: int
+    processes: int
 
 
 def save(folder: Path, model: nn.Module, ema: EMA, optimiser: torch.optim.Optimizer, state: State, keep: int) -> Path:
-    """Publish ``folder/<samples>``; keep the newest ``keep`` checkpoints."""
+    """Publish ``folder/<samples>``; keep the newest ``keep`` checkpoints. UserError when it cannot be written."""
     names: dict[torch.Tensor, str] = {p: n for n, p in model.named_parameters()}
-    moments = {
-        f"{names[p]}/{key}": value.detach().cpu()
-        for p, entry in optimiser.state.items()
-        for key, value in entry.items()
-    }
-    tensors = {
-        "model": {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()},
-        "ema": {k: v.detach().cpu().contiguous() for k, v in ema.average.items()},
-        "optimiser": moments,
-    }
+    moments = {f"{names[p]}/{key}": value for p, entry in optimiser.state.items() for key, value in entry.items()}
+    tensors = dict(zip(TENSORS, (model.state_dict(), ema.average, moments), strict=True))
     final = folder / f"{state['samples']:010d}"
-    temporary = folder / f".{final.name}.{os.getpid()}.tmp"
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    for name, content in tensors.items():
-        save_file(content, temporary / f"{name}.safetensors")
-    (temporary / "state.json").write_text(json.dumps({**state, "ema_updates": ema.updates}))
-    for file in temporary.iterdir():
-        _flush(file)
-    if final.exists():
-        shutil.rmtree(final)
-    os.replace(temporary, final)
-    _flush(folder)
-    for old in complete(folder)[:-keep]:
-        shutil.rmtree(old)
+    temporary = folder / f".{final.name}.tmp"
+    try:
+        _sweep(folder)
+        temporary.mkdir(parents=True)
+        for name, content in tensors.items():
+            content = {k: v.detach().cpu().contiguous() for k, v in content.items()}
+            save_file(content, temporary / f"{name}.safetensors")
+        about = {"schema": SCHEMA, **state, "ema_updates": ema.updates}
+        (temporary / "state.json").write_text(json.dumps(about))
+        (temporary / SUMS).write_bytes(_sums(temporary))
+        for file in (*temporary.iterdir(), temporary):
+            _flush(file)
+        if final.exists():  # a damaged one, which a run that fell back has now reached again
+            _remove(final)
+        os.replace(temporary, final)
+        _flush(folder)
+        tidy(final, keep)
+    except (OSError, SafetensorError) as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise UserError(
+            f"cannot write checkpoint {final} ({error}): older ones are as they were; free disk space, or make the "
+            "folder writable, then start again"
+        ) from error
     return final
 
 
 def complete(folder: Path) -> list[Path]:
     """Published checkpoints, oldest first."""
-    return sorted(p for p in folder.glob("[0-9]*") if (p / "state.json").exists())
+    return sorted(p for p in folder.glob("[0-9]*") if p.is_dir())
+
+
+def tidy(latest: Path, keep: int) -> None:
+    """Leave ``latest`` and the ``keep`` − 1 before it; newer ones are damaged: the run fell back behind them."""
+    kept = [p for p in complete(latest.parent) if p <= latest][-keep:]
+    for path in {*complete(latest.parent)}.difference(kept):
+        _remove(path)
+    _sweep(latest.parent)
+
+
+def newest(folder: Path) -> Path | None:
+    """The newest undamaged checkpoint, with a warning for every newer one; None where there never was one.
+
+    UserError when all are damaged: to begin again is for the user to decide.
+    """
+    found = complete(folder)
+    for path in reversed(found):
+        reason = damage(path)
+        if not reason:
+            return path
+        warnings.warn(f"checkpoint {path} is damaged ({reason}): looking for an older one", stacklevel=2)
+    if found:
+        raise UserError(f"no checkpoint in {folder} is undamaged: restore one, or remove the folder to begin again")
+    return None
+
+
+def damage(path: Path) -> str:
+    """What is wrong with the files of a checkpoint, or nothing."""
+    try:
+        written, found = (path / SUMS).read_bytes(), _sums(path)
+    except FileNotFoundError as error:
+        return f"{error.filename} is missing"
+    if written == found:
+        return ""
+    differ = [name for name, line in zip(FILES, found.splitlines(), strict=True) if line not in written.splitlines()]
+    return f"{', '.join(differ) or SUMS} not as written"
 
 
 def load(path: Path, model: nn.Module, ema: EMA, optimiser: torch.optim.Optimizer) -> State:
-    """Restore everything ``save`` wrote, in place; returns the state. UserError when the shapes differ."""
+    """Restore everything ``save`` wrote, in place; returns the state. UserError when schema or shapes differ."""
     state = json.loads((path / "state.json").read_text())
+    if state.pop("schema", None) != SCHEMA:
+        raise UserError(f"checkpoint {path} is not of schema {SCHEMA}: go on with the release that wrote it")
     try:
         model.load_state_dict(load_file(path / "model.safetensors"))
     except RuntimeError as error:
@@ -77,6 +129,29 @@ def load(path: Path, model: nn.Module, ema: EMA, optimiser: torch.optim.Optimize
         if entry:
             optimiser.state[p] = {k: v if k == "step" else v.to(p.device) for k, v in entry.items()}
     return state
+
+
+def _sums(path: Path) -> bytes:
+    """The content of SHA256SUMS for the files that are in ``path`` now."""
+    return "".join(f"{_digest(path / name)}  {name}\n" for name in FILES).encode()
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what a killed process left half-written or half-removed."""
+    for leftover in folder.glob(".*.tmp"):
+        shutil.rmtree(leftover)
+
+
+def _remove(path: Path) -> None:
+    """Under another name first: what is half-removed must not be taken for a checkpoint."""
+    hidden = path.with_name(f".{path.name}.old.tmp")
+    os.replace(path, hidden)
+    shutil.rmtree(hidden)
 
 
 def _flush(path: Path) -> None:

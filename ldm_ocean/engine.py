@@ -6,6 +6,7 @@ was stopped, or moves to another number of processes, therefore goes on with the
 
 import json
 import math
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ from typing import Protocol
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import broadcast
 from torch import nn
 from tqdm import tqdm
 
@@ -22,6 +24,7 @@ from . import checkpoint
 from .config import Train
 from .ema import EMA
 from .errors import UserError
+from .io.atomic import write_text
 
 EXIT_REQUEUE = 75  # stopped by a signal after a checkpoint: run the same command again
 
@@ -76,10 +79,16 @@ def share_of_batch(config: Train, processes: int) -> tuple[int, int]:
 
 
 class Log:
-    """Losses as JSON lines, in TensorBoard and on the progress bar; on the first process only."""
+    """Losses as JSON lines and in TensorBoard; on the first process only.
 
-    def __init__(self, accelerator: Accelerator, run: Path):
+    What was logged after the checkpoint that the run resumes from will come again, and is dropped.
+    """
+
+    def __init__(self, accelerator: Accelerator, run: Path, samples: int):
         self.accelerator, self.path = accelerator, run / "log.jsonl"
+        if accelerator.is_main_process and self.path.exists():
+            lines = self.path.read_text().splitlines(keepends=True)
+            write_text(self.path, "".join(x for x in lines if x.endswith("\n") and json.loads(x)["samples"] <= samples))
 
     def __call__(self, samples: int, split: str, values: dict[str, float]):
         if self.accelerator.is_main_process:
@@ -113,38 +122,32 @@ def fit(task: Task, config: Train, run: Path, describe: Callable[[], str] = lamb
         task.model.parameters(), lr=config.lr, weight_decay=config.weight_decay, betas=(0.9, 0.99)
     )
     ema = EMA(task.model, config.ema)
-    state: checkpoint.State = {"samples": 0, "best": math.inf}
-    found = checkpoint.complete(run / "checkpoints")
-    if found:
-        state = checkpoint.load(found[-1], task.model, ema, optimiser)
-        accelerator.print(f"resuming at sample {state['samples']} of {config.samples} from {found[-1]}")
+    state = _resume(accelerator, run / "checkpoints", task, ema, optimiser, config)
     if accelerator.is_main_process and state["samples"] == 0:
         print(describe(), file=sys.stderr)
     wrapped = accelerator.prepare(task)
-    log = Log(accelerator, run)
+    log = Log(accelerator, run, state["samples"])
     bar = tqdm(
         total=config.samples,
         initial=state["samples"],
         unit="sample",
         disable=None if accelerator.is_main_process else True,
     )
-    order, running = Order(task.size, config.seed), []
+    order = Order(task.size, config.seed)
     with _stop_flag(accelerator) as stop:
         while state["samples"] < config.samples:
-            running.append(
-                _step(accelerator, wrapped, task, optimiser, config, order, state["samples"], micro, accumulation)
+            state["loss"] += _step(
+                accelerator, wrapped, task, optimiser, config, order, state["samples"], micro, accumulation
             )
             ema.update(task.model)
+            state["steps"] += 1
             state["samples"] += config.global_batch_size
             bar.update(config.global_batch_size)
             stopping, end = stop(), state["samples"] >= config.samples
             if _due(state["samples"], config.validate_every, config) or end:
-                log(
-                    state["samples"],
-                    "train",
-                    {"loss": sum(running) / len(running), "lr": learning_rate(state["samples"], config)},
-                )
-                running = []
+                lr = learning_rate(state["samples"], config)
+                log(state["samples"], "train", {"loss": state["loss"] / state["steps"], "lr": lr})
+                state["loss"], state["steps"] = 0.0, 0
                 bar.set_postfix(_validate(accelerator, task, ema, log, state, run))
             if _due(state["samples"], config.checkpoint_every, config) or end or stopping:
                 if accelerator.is_main_process:
@@ -156,6 +159,27 @@ def fit(task: Task, config: Train, run: Path, describe: Callable[[], str] = lamb
     bar.close()
     accelerator.end_training()
     return run / "best"
+
+
+def _resume(accelerator, folder: Path, task, ema, optimiser, config) -> checkpoint.State:
+    """Take up the newest undamaged checkpoint, the same one on every process; a new state where there is none."""
+    processes = accelerator.num_processes
+    choice = torch.zeros((), dtype=torch.long, device=accelerator.device)
+    if accelerator.is_main_process:
+        newest = checkpoint.newest(folder)
+        if newest:
+            checkpoint.tidy(newest, config.keep_last)
+            choice.fill_(int(newest.name))
+    samples = int(broadcast(choice))
+    if not samples:
+        return checkpoint.State(samples=0, best=math.inf, loss=0.0, steps=0, seed=config.seed, processes=processes)
+    path = folder / f"{samples:010d}"
+    state = checkpoint.load(path, task.model, ema, optimiser)
+    if state["seed"] != config.seed:
+        raise UserError(f"{path} was trained with train.seed={state['seed']}, not {config.seed}: use another `run`")
+    moved = f", on {processes} processes instead of {state['processes']}" if processes != state["processes"] else ""
+    accelerator.print(f"resuming at sample {samples} of {config.samples} from {path}{moved}")
+    return {**state, "processes": processes}
 
 
 def _step(accelerator, wrapped, task, optimiser, config, order, samples, micro, accumulation) -> float:
@@ -204,15 +228,25 @@ def _validate(accelerator, task, ema, log, state: checkpoint.State, run) -> dict
 
 @contextmanager
 def _stop_flag(accelerator: Accelerator) -> Iterator[Callable[[], bool]]:
-    """A function that is true on all processes once any of them was asked to stop; later signals are as before."""
+    """A function that is true on all processes once any of them was asked to stop; later signals are as before.
+
+    Launchers do not pass every signal on: a process whose launcher has died counts as asked.
+    """
     asked = torch.zeros((), device=accelerator.device)
+    launched = {"TORCHELASTIC_RUN_ID", "ACCELERATE_MIXED_PRECISION"} & os.environ.keys()
+    parent = os.getppid()
 
     def ask(*_):
         asked.fill_(1)
 
+    def stop() -> bool:
+        if launched and os.getppid() != parent:
+            ask()
+        return bool(accelerator.reduce(asked.clone(), "sum") > 0)
+
     before = {name: signal.signal(name, ask) for name in (signal.SIGTERM, signal.SIGUSR1)}
     try:
-        yield lambda: bool(accelerator.reduce(asked.clone(), "sum") > 0)
+        yield stop
     finally:
         for name, handler in before.items():
             signal.signal(name, handler)
