@@ -11,29 +11,29 @@ import pytest
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "reliability.md"
 
 PROMISES = {
-    "R1": "An autoencoder's training, stopped in mid-epoch and taken up by a new process, is the uninterrupted one, bit by bit",
+    "R1": "An autoencoder's training, killed in mid-epoch and resumed by a new process, equals the unbroken one",
     "R2": "So is a transformer's, from cached latents",
     "R3": "So are both on several processes, on every one of them",
     "R4": "Stopping at the end of an epoch, or twice, changes nothing; an epoch shows each sample once",
     "R5": "The comparison has teeth: a checkpoint without its optimiser, average or seed is found out",
     "R6": "1, 2 or 4 processes see the same samples, noise and learning rate; their losses agree to 1e-5",
     "R7": "A run goes on with another number of processes, in the same order, and says so",
-    "R8": "Killed at any instant, while saving too: it resumes by itself, loses one interval at most, leaves no litter",
+    "R8": "Killed at any instant, saving or not: it resumes by itself, loses one interval at most, leaves no litter",
     "R9": "A signal to the launcher or to one process: a checkpoint, all gone within 30 s, exit code 75",
     "R10": "A full disk or a folder that may not be written: one error with the path; the older checkpoint stays good",
     "R11": "With keep_last=1 there is a good checkpoint at every instant once the first is written",
-    "R12": "A byte flipped, an end cut off, a file gone: seen before training; the older checkpoint is taken, or an error",
+    "R12": "A byte flipped, an end cut off, a file gone: seen before training; an older checkpoint serves, or an error",
     "R13": "A pickle in the place of any file that we load is never executed",
-    "R14": "Averaged weights follow their closed form to 1e-6, through a resume; an error in validation leaves raw ones alone",
+    "R14": "Averaged weights follow their closed form to 1e-6, also resumed; failing validation leaves raw ones alone",
     "R15": "What stands on land, NaN, infinity, 1e30 or noise, changes no loss, gradient or latent",
-    "R16": "NaN in the water, or a loss that is not finite: stopped before the update, with its place; older checkpoint good",
+    "R16": "NaN in the water, a loss not finite: stopped before the update, its place named; checkpoint still good",
     "R17": "Parts of different runs (mask, statistics, variables, grid) are refused as a pair, both hashes shown",
-    "R18": "A latent store with holes is an error to its reader; encoding again fills what is missing, to the same digest",
+    "R18": "Holes in a latent store are an error to its reader; encoding again fills them, to the same digest",
     "R19": "Any number of reading threads or processes gives the same batches, also after the parent has read",
     "R20": "Scores count every sample once, however unevenly the last batch falls on 1, 2 or 3 processes",
     "R21": "bf16 stays finite and near fp32 at extreme inputs; fp16 is refused for the autoencoder",
     "R22": "Any configuration runs, or is refused in one line that names the key, with exit code 2",
-    "R23": "The same ocean in another guise (order, packing, precision, odd sizes, dry levels) gives the same, or a reason",
+    "R23": "The same ocean in another guise (order, packing, precision, odd sizes, dry levels): the same, or a reason",
     "R24": "A store far larger than memory: memory stays flat, no file is left open",
     "R25": "What the previous release wrote is read, or refused by the number of its schema",
     "R26": "An exception on one process: all are gone within 60 s",
@@ -58,9 +58,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         names = [name for mark in item.iter_markers("reliability") for name in mark.args]
         unknown = set(names) - set(PROMISES)
         if unknown:
-            raise pytest.UsageError(
-                f"{item.nodeid} is marked {unknown}, which tests/reliability/page.py does not promise"
-            )
+            raise pytest.UsageError(f"{item.nodeid} is marked {unknown}: not among page.PROMISES")
         if names:
             _promises[item.nodeid] = names
 

@@ -1,7 +1,7 @@
 """What a training run did, step by step, so that two runs can be compared.
 
-A trace is a list with one record a step: the samples it saw, digests of noise, weights, average and optimiser state, the
-learning rate and the loss. It is written by every process as it trains, one JSON line a step.
+A trace is a list with one record a step: the samples it saw and their noise, digests of weights, average and optimiser
+state, the learning rate and the loss. Every process writes its own as it trains, one JSON line a step.
 """
 
 import hashlib
@@ -32,3 +32,19 @@ def read(folder: Path, rank: int = 0) -> list[dict]:
         record = json.loads(line)
         assert steps.setdefault(record["samples"], record) == record, f"sample {record['samples']} came out otherwise"
     return [steps[k] for k in sorted(steps)]
+
+
+def write(folder: Path, rank: int, record: dict) -> None:
+    """Add one step."""
+    with (folder / f"trace-{rank}.jsonl").open("a") as file:
+        file.write(json.dumps(record) + "\n")
+
+
+def joined(folder: Path, processes: int) -> list[dict]:
+    """The global steps of a run: rows of all processes by position, mean loss, learning rate."""
+    steps = []
+    for records in zip(*(read(folder, rank) for rank in range(processes)), strict=True):
+        rows = sorted(row for record in records for row in record["rows"])
+        losses = [loss for record in records for loss in record["losses"]]
+        steps.append({"rows": rows, "loss": sum(losses) / len(losses), "lr": records[0]["lr"]})
+    return steps
