@@ -4,6 +4,7 @@ A command line is a list of ``group=name`` (a file ``configs/<group>/<name>.yaml
 ``experiment=name`` (a file that chooses groups for each stage) and ``dotted.key=value``; later ones win.
 """
 
+import math
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,24 @@ from typing import Any
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from . import plain_yaml
 from .errors import UserError, nearest
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 GROUPS = ("data", "model", "train")
+SHARE = (0.0, 1.0)
+COUNT = (1, 10**12)
+
+
+def within(default: Any, limits: tuple[float, float]) -> Any:
+    """A field whose numbers, in lists too, lie between ``limits``, both included."""
+    make = {"default_factory": lambda: default} if isinstance(default, list) else {"default": default}
+    return field(**make, metadata={"limits": limits})
+
+
+def one_of(*choices: str) -> Any:
+    """A field that takes one of ``choices``; the first by default."""
+    return field(default=choices[0], metadata={"choices": choices})
 
 
 @dataclass
@@ -32,14 +47,14 @@ class Data:
 class AutoencoderModel:
     """Shape of the autoencoder, and how it is regularised; see ``vae.Autoencoder``."""
 
-    strides: list[list[int]] = field(default_factory=lambda: [[3, 2, 2], [2, 2, 2]])
-    widths: list[int] = field(default_factory=lambda: [64, 96])
-    blocks: list[int] = field(default_factory=lambda: [2, 2])
-    channels: int = 11
-    mixtures: float = 0.5  # share of training states replaced by random linear mixtures of anomalies
-    latent_noise: float = 0.02  # noise on the latent in training, in units of its bound's scale
-    vertical: float = 0.1  # weight of the loss on vertical differences
-    power: float = 0.5  # 0: all levels count alike; 1: physical variance counts alike
+    strides: list[list[int]] = within([[3, 2, 2], [2, 2, 2]], (1, 64))  # noqa: RUF009 (a factory)
+    widths: list[int] = within([64, 96], (1, 2**16))  # noqa: RUF009
+    blocks: list[int] = within([2, 2], (0, 1000))  # noqa: RUF009
+    channels: int = within(11, (1, 2**16))
+    mixtures: float = within(0.5, SHARE)  # share of training states replaced by random linear mixtures of anomalies
+    latent_noise: float = within(0.02, (0, 100))  # noise on the latent in training, in units of its bound's scale
+    vertical: float = within(0.1, (0, 1e6))  # weight of the loss on vertical differences
+    power: float = within(0.5, (0, 2))  # 0: all levels count alike; 1: physical variance counts alike
     initial: str = ""  # a trained run whose weights to start from, where shapes agree
 
 
@@ -47,13 +62,13 @@ class AutoencoderModel:
 class DiffusionModel:
     """Shape of the transformer, and how conditions are dropped in training; see ``dit.DiT``."""
 
-    width: int = 128
-    depth: int = 6
-    heads: int = 4
-    curve: str = "edm"
-    drop_parameters: float = 0.1
-    drop_context: float = 0.5
-    latent_noise: float = 0.0  # jitter of the training latents
+    width: int = within(128, (1, 2**16))
+    depth: int = within(6, (1, 1000))
+    heads: int = within(4, (1, 2**16))
+    curve: str = one_of("edm", "flow")
+    drop_parameters: float = within(0.1, SHARE)
+    drop_context: float = within(0.5, SHARE)
+    latent_noise: float = within(0.0, (0, 100))  # jitter of the training latents
     initial: str = ""
 
 
@@ -61,20 +76,20 @@ class DiffusionModel:
 class Train:
     """One training run, counted in samples; see ``engine.fit``."""
 
-    samples: int = 32_000
-    global_batch_size: int = 16
-    device_batch_size: int = 64  # at most; accumulation follows
-    lr: float = 1e-3
-    warmup: float = 0.05
-    weight_decay: float = 0.01
-    clip: float = 1.0
-    ema: float = 0.999
-    validate_every: int = 3200
-    checkpoint_every: int = 3200
-    keep_last: int = 2
-    seed: int = 0
-    device: str = "auto"
-    precision: str = "no"  # or bf16; fp16 is refused: anomalies at the edge of its range would overflow
+    samples: int = within(32_000, COUNT)
+    global_batch_size: int = within(16, COUNT)
+    device_batch_size: int = within(64, COUNT)  # at most; accumulation follows
+    lr: float = within(1e-3, (0, 1e3))
+    warmup: float = within(0.05, (0, 0.99))  # share of the run
+    weight_decay: float = within(0.01, (0, 1e3))
+    clip: float = within(1.0, (1e-9, 1e9))
+    ema: float = within(0.999, SHARE)
+    validate_every: int = within(3200, COUNT)
+    checkpoint_every: int = within(3200, COUNT)
+    keep_last: int = within(2, COUNT)
+    seed: int = within(0, (0, 2**31 - 1))
+    device: str = one_of("auto", "cpu", "cuda")
+    precision: str = one_of("no", "bf16")  # fp16: anomalies at the edge of its range would overflow
 
 
 @dataclass
@@ -115,19 +130,32 @@ def load(schema: type, stage: str, arguments: list[str]):
             for name, content in chosen[stage].items():
                 config = _merge(config, schema, name, content, f"experiment {value}")
         else:
-            content = value if key in GROUPS else _parse(key, value)
+            content = value if key in GROUPS else plain_yaml.parse(value, f"{key}={value}")
             config = _merge(config, schema, key, content, "the command line")
-    return OmegaConf.to_object(config)
+    built: Any = OmegaConf.to_object(config)
+    _check_values(built, "")
+    return built
 
 
-def _parse(key: str, value: str) -> Any:
-    if "${" in value:
-        raise UserError(f"{key}={value}: interpolation is not accepted, write the value itself")
-    try:
-        parsed: Any = OmegaConf.to_container(OmegaConf.from_dotlist([f"value={value}"]))
-        return parsed["value"]
-    except Exception as error:
-        raise UserError(f"cannot read the value of {key}={value}: {error}") from error
+def _check_values(part: Any, prefix: str) -> None:
+    """UserError for the first value outside its field's limits or choices."""
+    for f in fields(part):
+        key, value, known = prefix + f.name, getattr(part, f.name), f.metadata
+        if is_dataclass(value):
+            _check_values(value, f"{key}.")
+        elif value not in known.get("choices", [value]):
+            raise UserError(f"{key}={value} is not accepted: choose {' or '.join(known['choices'])}")
+        elif "limits" in known and not all(_inside(v, known["limits"]) for v in _flat(value)):
+            low, high = known["limits"]
+            raise UserError(f"{key}={value} is not accepted: choose {low:g} to {high:g}")
+
+
+def _inside(value: float, limits: tuple[float, float]) -> bool:
+    return math.isfinite(value) and limits[0] <= value <= limits[1]
+
+
+def _flat(value: Any) -> list:
+    return [w for v in value for w in _flat(v)] if isinstance(value, list) else [value]
 
 
 def _read(group: str, name: str) -> dict:
@@ -135,11 +163,10 @@ def _read(group: str, name: str) -> dict:
     if not path.is_file():
         known = sorted(p.stem for p in (CONFIGS / group).glob("*.yaml"))
         raise UserError(f"no {group} config {name!r}{nearest(name, known)}")
-    try:
-        content: Any = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
-    except Exception as error:
-        raise UserError(f"{path} is not readable YAML: {error}") from error
-    return content or {}
+    content = plain_yaml.read(path) or {}
+    if not isinstance(content, dict):
+        raise UserError(f"{path} holds no table: write `key: value`, one a line")
+    return content
 
 
 def _merge(config, schema, key: str, content, where: str):

@@ -20,9 +20,9 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 import xarray as xr
-from omegaconf import OmegaConf
 from torch import Tensor
 
+from . import plain_yaml
 from .data.fields import SALINITY, TEMPERATURE, Fields
 from .data.states import open_states
 from .errors import UserError, nearest
@@ -174,10 +174,7 @@ def read(path: Path, fields: Fields, grid: OceanGrid) -> list[Constraint]:
     """
     if not path.is_file():
         raise UserError(f"no constraints at {path}: configs/constraints holds examples")
-    try:
-        content: Any = OmegaConf.to_container(OmegaConf.load(path))
-    except Exception as error:
-        raise UserError(f"{path} is not readable YAML: {str(error).splitlines()[0]}") from error
+    content = plain_yaml.read(path)
     if not isinstance(content, dict) or not content:
         raise UserError(f"{path} holds no constraints: write e.g. stability: {{tolerance: 0.001}}")
     out = []

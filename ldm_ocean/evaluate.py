@@ -13,13 +13,14 @@ import xarray as xr
 from omegaconf import OmegaConf
 from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 from torch import Tensor
-from yaml import YAMLError
 
+from . import plain_yaml
 from .data.fields import Fields
 from .data.states import is_canonical, members_as_samples, open_states, parameters_of
 from .errors import UserError, nearest
 from .grid import OceanGrid
 from .io.atomic import write_text
+from .io.lock import only_writer
 from .io.run import DEFAULT_EQUATION, read_run
 from .metrics.baselines import Baselines, in_season
 from .metrics.context import score_context
@@ -44,12 +45,13 @@ def load_config(path: str | Path | None) -> EvaluateConfig:
         return EvaluateConfig()
     if not Path(path).exists():
         raise UserError(f"no evaluation config at {path}: configs/evaluate holds examples")
+    content = plain_yaml.read(Path(path)) or {}
     try:
-        config: Any = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(EvaluateConfig), OmegaConf.load(path)))
+        config: Any = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(EvaluateConfig), content))
     except ConfigKeyError as error:
         known = getattr(error.object_type, "__dataclass_fields__", {})
         raise UserError(f"{path} has an unknown key {error.full_key!r}{nearest(error.key, known)}") from error
-    except (OmegaConfBaseException, YAMLError, OSError, TypeError, ValueError) as error:
+    except (OmegaConfBaseException, TypeError, ValueError) as error:
         raise UserError(f"{path} is not an evaluation config: {str(error).splitlines()[0]}") from error
     if config.members < 2:
         raise UserError(f"{path}: members is {config.members}, ensemble scores need at least 2")
@@ -161,17 +163,21 @@ def run(args: argparse.Namespace):
     out = Path(args.out)
     if not out.resolve().parent.is_dir() or out.is_dir():
         raise UserError(f"{out} cannot be written: name a file in a folder that is there")
-    config, store = load_config(args.config), _states(args)
+    config = load_config(args.config)
+    with only_writer(out):
+        result = _scores(args, _states(args), config)
+        write_scores(out, result)
+    print("\n".join(score_table(result) if "splits" in result else state_table(result)))
+
+
+def _scores(args: argparse.Namespace, store: xr.Dataset, config: EvaluateConfig) -> dict:
     if args.model:
         from .pipeline import OceanLDM
 
-        result = score_model(OceanLDM.from_pretrained(args.model), store, config)
-    elif args.reference:
-        result = score_store(store, open_states(args.reference), config)
-    else:
-        result = score_states(store, config)
-    print("\n".join(score_table(result) if "splits" in result else state_table(result)))
-    write_scores(out, result)
+        return score_model(OceanLDM.from_pretrained(args.model), store, config)
+    if args.reference:
+        return score_store(store, open_states(args.reference), config)
+    return score_states(store, config)
 
 
 def _states(args: argparse.Namespace) -> xr.Dataset:

@@ -187,7 +187,7 @@ def test_a_model_of_another_grid_is_refused(store, grid, fields):
         ("regions: {levels: {t: {latitude: [0, 1]}}}", "not an evaluation config"),
         ("regions: {gyres: {g: {latitude: [0]}}}", "not an evaluation config"),
         ("- a", "not an evaluation config"),
-        ("a: [", "not an evaluation config"),
+        ("a: [", "not readable YAML"),
     ],
 )
 def test_a_bad_config_is_one_line_that_says_how_to_mend_it(tmp_path, text, message):

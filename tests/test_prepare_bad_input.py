@@ -142,7 +142,7 @@ BAD = {
         lambda f: [_good(f), "--map", _text(f, "m.yaml", "variables: {so: socee}")],
         "did you mean 'soce'",
     ),
-    "a map that is not YAML": (lambda f: [_good(f), "--map", _text(f, "m.yaml", "a: [")], "is not YAML"),
+    "a map that is not YAML": (lambda f: [_good(f), "--map", _text(f, "m.yaml", "a: [")], "is not readable YAML"),
     "a parameter without a value": (lambda f: [_good(f), "--parameter", "rn_ztau0"], "is not NAME=VALUE"),
     "an existing store": (lambda f: _two_settings(f), "out.zarr exists"),
     "one setting in two splits": (

@@ -1,14 +1,70 @@
-"""Files that appear under their name only when they are whole."""
+"""Files and folders that appear under their name only when they are whole.
+
+What is not whole yet stands beside, as ``.<name>.<process>.tmp``; a folder that makes way for its successor, as
+``.<name>.old``. A process that is killed leaves such names behind; ``recover`` clears up after it.
+"""
 
 import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+LITTER = re.compile(r"\.\d+\.tmp(\.\w+)?$")
+
+
+@contextmanager
+def published(path: Path) -> Iterator[Path]:
+    """A name to write a file or a folder under: it becomes ``path`` when the block ends well and vanishes otherwise."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    remove(temporary)
+    try:
+        yield temporary
+        put_in_place(temporary, path)
+    finally:
+        remove(temporary)
+
+
+def put_in_place(whole: Path, path: Path) -> None:
+    """``whole`` takes the name ``path``; a folder of that name steps aside, for no system call swaps two folders."""
+    aside = _aside(path)
+    if path.is_dir():
+        remove(aside)
+        os.rename(path, aside)
+    os.replace(whole, path)
+    remove(aside)
+
+
+def recover(path: Path) -> None:
+    """After a writer of ``path`` that was killed: bring back a folder that had stepped aside, remove what is not whole.
+
+    Only for those who hold ``path`` (see ``lock``), for what a living writer has begun would go too.
+    """
+    aside = _aside(path)
+    if aside.exists() and not path.exists():
+        os.rename(aside, path)
+    remove(aside)
+    beside = [p for p in path.parent.iterdir() if p.name.startswith((f".{path.name}.", f"{path.name}."))]
+    inside = [] if (path / "zarr.json").exists() or not path.is_dir() else [*path.rglob("*.tmp*")]
+    for found in beside + inside:
+        if LITTER.search(found.name):
+            remove(found)
+
+
+def remove(path: Path) -> None:
+    """A file or a folder, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write ``text`` (UTF-8) beside ``path``, then rename: a reader sees the old file or the new one, never half."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
+    """Write ``text`` (UTF-8): a reader sees the old file or the new one, never half."""
+    with published(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+
+
+def _aside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.old")

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import yaml
 
+from .. import plain_yaml
 from ..errors import UserError, nearest
 
 ROLES = ("sample", "depth", "y", "x")
@@ -147,12 +148,7 @@ class Names:
 
 
 def _read_yaml(path: Path) -> dict:
-    try:
-        extra = yaml.safe_load(path.read_text())
-    except OSError as error:
-        raise UserError(f"cannot read the map {path} ({error.strerror}): check the path") from error
-    except yaml.YAMLError as error:
-        raise UserError(f"{path} is not YAML ({error}): mend it") from error
+    extra = plain_yaml.read(path)
     if not isinstance(extra, dict):
         raise UserError(f"{path} holds no table: start with `variables:`")
     return extra
