@@ -16,6 +16,7 @@ from .config import CONFIGS
 from .data.states import open_states
 from .errors import UserError
 from .evaluate import load_config, score_model, write_scores
+from .io.lock import only_writer
 from .metrics.truth import others_in_season, verifying_states
 from .pipeline import OceanLDM
 from .report.inputs import Case, ReportInputs
@@ -43,6 +44,11 @@ def run(args: argparse.Namespace) -> None:
     """Train (unless pretrained), sample parameters never seen in training, score, write the report."""
     if not STATES.exists():
         raise UserError(f"no data at {STATES}: run the demo from a checkout of the project")
+    with only_writer(args.out):
+        _demo(args)
+
+
+def _demo(args: argparse.Namespace) -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     clock = Clock()
     model_folder = PRETRAINED if args.pretrained else train(args.out, clock)

@@ -13,6 +13,7 @@ from .data.normaliser import Normaliser
 from .data.states import open_states
 from .errors import UserError
 from .grid import OceanGrid
+from .io.lock import only_writer
 
 EXAMPLES = """examples:
   ldm-ocean encode data/dino-coarse --codec runs/vae --out runs/latents.zarr
@@ -30,7 +31,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Encode every state and say how large the result is."""
+    """Encode every state that is not yet there and say how large the result is."""
+    with only_writer(args.out):
+        _encode(args)
+
+
+def _encode(args: argparse.Namespace) -> None:
     states = open_states(args.states)
     codec = artefacts.load_codec(args.codec) if args.codec else identity_codec(args.states, args.identity)
     theirs, own = OceanGrid.from_dataset(states).digest, codec.grid.digest

@@ -1,7 +1,10 @@
 """``ldm-ocean prepare``: output of any ocean model → a store of canonical states, one state in memory at a time."""
 
 import argparse
+import hashlib
 import sys
+from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
 
 import xarray as xr
@@ -10,8 +13,9 @@ from tqdm import tqdm
 from .data.states import open_states
 from .errors import UserError
 from .grid import OceanGrid
+from .io.lock import only_writer
 from .io.run import DEFAULT_EQUATION, read_run
-from .io.store import StateWriter
+from .io.store import CALLS, StateWriter
 from .physics.eos import EQUATIONS
 
 EXAMPLES = """examples:
@@ -40,18 +44,36 @@ def prepare(
 
     The files of one call are one ``setting``: one simulation with one set of ``parameters`` (name → value);
     ``io.run.read_run`` says how they are read and joined. Season comes from the calendar, 0 where there is none.
-    UserError, and no store, for anything that does not fit.
+    UserError, and no store, for anything that does not fit. The same call again after it was killed goes on where it
+    was; after it was done, it does nothing.
     """
-    run = read_run(sources, mesh, mapping, variables, equation_of_state)
-    parameters = dict(parameters or {})
-    grid = run.grid.assign_attrs(parameters=list(parameters))
-    if append and Path(out).exists():
-        _check_same(Path(out), grid, run.fields, setting, split)
-    with StateWriter(Path(out), grid, run.fields, append) as writer:
-        for state, season in tqdm(run.states(), total=len(run), unit="state", disable=not progress):
-            labels = {"setting": setting, "split": split, "season": season, "equilibrium": equilibrium}
-            writer.append(state, labels | {k: float(v) for k, v in parameters.items()})
-    return open_states(out)
+    parameters, out = {k: float(v) for k, v in (parameters or {}).items()}, Path(out)
+    asked = (parameters, setting, split, equilibrium, variables, equation_of_state)
+    call = _name_of(asked, [*sources, *filter(None, (mesh, mapping))])
+    with only_writer(out):
+        if out.exists() and call in (states := open_states(out)).attrs.get(CALLS, []):
+            return states
+        run = read_run(sources, mesh, mapping, variables, equation_of_state)
+        grid = run.grid.assign_attrs(parameters=list(parameters))
+        if append and out.exists():
+            _check_same(out, grid, run.fields, setting, split)
+        with StateWriter(out, grid, run.fields, append, call) as writer:
+            first = len(writer.labels)
+            bar = tqdm(run.states(first), total=len(run), initial=first, unit="state", disable=not progress)
+            for state, season in bar:
+                labels = {"setting": setting, "split": split, "season": season, "equilibrium": equilibrium}
+                writer.append(state, labels | parameters)
+        return open_states(out)
+
+
+def _name_of(asked: tuple, files: Iterable[Path]) -> str:
+    """SHA-256 of what was asked for and of the files' names, sizes and times of change."""
+    h = hashlib.sha256(repr(asked).encode())
+    for path in map(Path, files):
+        for part in chain([path], sorted(path.rglob("*")) if path.is_dir() else []):
+            about = part.stat() if part.exists() else None  # what is missing, the reader will say
+            h.update(repr((str(part.resolve()), about and (about.st_size, about.st_mtime_ns))).encode())
+    return h.hexdigest()
 
 
 def _check_same(out: Path, grid: xr.Dataset, fields: dict, setting: str, split: str):

@@ -13,6 +13,8 @@ from . import adjust
 from .data.states import is_canonical, open_states
 from .errors import UserError
 from .grid import OceanGrid
+from .io.atomic import recover
+from .io.lock import only_writer
 from .io.nemo import ENDING, LAYOUT, check_name, difference, read_grid, write_restart
 from .io.restart_rules import NOTE, check_restart
 from .io.run import read_run
@@ -56,8 +58,11 @@ def run(args: argparse.Namespace) -> None:
         good = _judge(args.check, read_grid(_mesh(args)), args.rdt)
     elif not args.states or args.out is None:
         raise UserError("give states and --out, or a file to --check")
+    elif not args.out.resolve().parent.is_dir():
+        raise UserError(f"no folder {args.out.resolve().parent}: create it first")
     else:
-        good = _for_veros(args) if args.out.name.endswith(VEROS_ENDING) else _for_nemo(args)
+        with only_writer(args.out):
+            good = _for_veros(args) if args.out.name.endswith(VEROS_ENDING) else _for_nemo(args)
     if not good:
         sys.exit(1)
 
@@ -89,8 +94,6 @@ def _for_veros(args: argparse.Namespace) -> bool:
     """Write Veros' restarts of the basin that ``simulate`` runs; the state's number seeds the weather."""
     if args.template or args.rdt or args.mesh:
         raise UserError("--mesh, --template and --rdt are NEMO's: for Veros the basin tells them")
-    if not args.out.resolve().parent.is_dir():
-        raise UserError(f"no folder {args.out.resolve().parent}: create it first")
     if find_spec("veros") is None:
         raise UserError("Veros is not installed: pip install 'ldm_ocean[sim]'")
     from .simulate import basin
@@ -137,11 +140,13 @@ def _chosen(
             raise UserError(f"no state {number}: there are {count}, numbered from 0")
     numbers = sorted(set(args.member)) if args.member else list(range(count))
     for number in numbers:
-        name = f"{args.out.name.removesuffix(ending)}_m{number:03d}{ending}"
+        numbered = args.out.with_name(f"{args.out.name.removesuffix(ending)}_m{number:03d}{ending}")
+        path = args.out if len(numbers) == 1 else numbered
+        recover(path)
         state = states.isel(sample=[number]).load()
         if args.regrid and difference(state, grid) is not None:
             state = regridded(state, grid)
-        yield number, args.out if len(numbers) == 1 else args.out.with_name(name), state
+        yield number, path, state
 
 
 def _namelist(path: Path, kt: int | None) -> str:

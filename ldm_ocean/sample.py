@@ -1,8 +1,6 @@
 """``ldm-ocean sample``: spun-up states for given parameters, as Zarr or NetCDF."""
 
 import argparse
-import os
-import shutil
 from pathlib import Path
 
 import xarray as xr
@@ -10,6 +8,8 @@ import xarray as xr
 from . import constraints
 from .data.states import open_states
 from .errors import UserError
+from .io.atomic import published
+from .io.lock import only_writer
 from .pipeline import CURRENTS, GENERATED, OceanLDM
 from .sampling import STEPS
 
@@ -53,9 +53,16 @@ def run(args: argparse.Namespace) -> None:
     """Sample and write, atomically."""
     parameters = assignments(args.parameters)
     check_target(args.out)
+    with only_writer(args.out):
+        states = _drawn(args, parameters)
+        write_states(states, args.out)
+    print(f"{args.members} states of {', '.join(states.attrs['variables'])} in {args.out}")
+
+
+def _drawn(args: argparse.Namespace, parameters: dict[str, float]) -> xr.Dataset:
     model = OceanLDM.from_pretrained(args.model, args.device)
     context = open_states(args.context).isel(sample=[-1]) if args.context else None
-    states = model.sample(
+    return model.sample(
         parameters,
         members=args.members,
         seed=args.seed,
@@ -68,8 +75,6 @@ def run(args: argparse.Namespace) -> None:
         currents=args.currents,
         strict=args.strict,
     )
-    write_states(states, args.out)
-    print(f"{args.members} states of {', '.join(model.fields.names)} in {args.out}")
 
 
 def check_target(path: Path) -> None:
@@ -85,17 +90,11 @@ def check_target(path: Path) -> None:
 def write_states(states: xr.Dataset, path: Path) -> None:
     """Write a data set as Zarr or NetCDF by its suffix; the final name appears only when complete."""
     check_target(path)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
-    try:
+    with published(path) as temporary:
         if path.suffix == ".nc":
             states.to_netcdf(temporary, engine="h5netcdf")
         else:
             states.to_zarr(temporary, mode="w", consolidated=False)
-            shutil.rmtree(path, ignore_errors=True)
-        os.replace(temporary, path)
-    finally:  # after a success there is nothing left to remove
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.unlink(missing_ok=True)
 
 
 def assignments(texts: list[str]) -> dict[str, float]:

@@ -4,23 +4,27 @@ Zarr v3, sharded by setting, one chunk = one state's packed latents (N, C). Attr
 and the grid, the field table and the parameter names. Unwritten chunks read as NaN and are refused, never used.
 """
 
+import hashlib
+import json
 import os
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 import xarray as xr
 import zarr
 from tqdm import tqdm
+from zarr.codecs import ZstdCodec
 
 from ..codec import Codec
 from ..errors import UserError
+from ..io.atomic import put_in_place, remove
 from ..io.packed import read_array
 from .states import parameters_of
 
+SCHEMA = 1
 NUMBERS, NAMES = ("season", "equilibrium"), ("setting", "split")
 
 
@@ -38,43 +42,95 @@ class Latents:
 
 
 def write_latents(path: Path, codec: Codec, states: xr.Dataset, batch: int = 32) -> Path:
-    """Encode canonical ``states`` into a store at ``path`` (half precision), replacing it only when complete."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    try:
-        _fill(temporary, codec, states, batch)
-        shutil.rmtree(path, ignore_errors=True)
-        os.replace(temporary, path)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    """Encode canonical ``states`` into a store at ``path`` (half precision); it has this name only when it is whole.
+
+    A store of the same codec and labels, whole, damaged or left in parts by a writer that was killed, is gone on with:
+    what it holds of the very same states stays as it is.
+    """
+    part = path.with_name(f".{path.name}.part")
+    about = _about(codec, states)
+    shape = (len(about["setting"]), codec.n_tokens, codec.channels)
+    found = next((p for p in (part, path) if _is_of(p, about, shape)), None)
+    if found is None:
+        remove(part)
+        _create(part, shape, states, about)
+    store, group = found or part, zarr.open_group(found or part, mode="r+")
+    samples, shard = shape[0], cast(zarr.Array, group["source"]).chunks[0]
+    for start in tqdm(range(0, samples, shard), desc="encode", unit="shard", disable=None):
+        here = slice(start, min(start + shard, samples))
+        x = codec.fields.stack(states.isel(sample=here), codec.grid)
+        sources = np.array([_source(state) for state in x])
+        if _holds(group, here, sources):
+            continue
+        if store == path:  # what is not whole does not keep its name
+            remove(part)
+            os.rename(path, part)
+            store, group = part, zarr.open_group(part, mode="r+")
+        with torch.no_grad():
+            z = torch.cat([codec.encode(chunk) for chunk in torch.from_numpy(x).split(batch)])
+        remove(store / "latent" / "c" / str(start // shard))  # Zarr reads what it writes over, and may not be able to
+        cast(zarr.Array, group["latent"])[here] = z.numpy()
+        cast(zarr.Array, group["source"])[here] = sources
+    if store == part:
+        put_in_place(part, path)
     return path
 
 
-def _fill(store: Path, codec: Codec, states: xr.Dataset, batch: int) -> None:
-    samples = states.sizes["sample"]
+def _about(codec: Codec, states: xr.Dataset) -> dict[str, Any]:
+    """Attributes of the store: whose latents of what they are."""
     attrs: dict[str, Any] = {"codec": codec.digest, "grid": codec.grid.digest, "fields": codec.fields.records()}
-    attrs |= {"parameters": list(states.attrs["parameters"]), "schema": 1}
-    attrs |= {name: states[name].values.tolist() for name in NAMES}
-    group = zarr.create_group(store, attributes=attrs)
-    shape = (codec.n_tokens, codec.channels)
+    attrs |= {"parameters": list(states.attrs["parameters"]), "schema": SCHEMA}
+    labels = [parameters_of(states), *(states[name].values for name in NUMBERS)]
+    attrs["labels"] = hashlib.sha256(b"".join(v.tobytes() for v in labels)).hexdigest()
+    return attrs | {name: states[name].values.tolist() for name in NAMES}
+
+
+def _create(store: Path, shape: tuple[int, int, int], states: xr.Dataset, about: dict[str, Any]) -> None:
+    """An empty store: labels, no latents."""
+    samples = shape[0]
     shard = -(-samples // max(len(np.unique(states.setting.values)), 1))
-    array = group.create_array(
+    checked = ZstdCodec(checksum=True)  # a flipped bit is an error, not another ocean
+    group = zarr.create_group(store)
+    group.create_array(
         "latent",
-        shape=(samples, *shape),
-        chunks=(1, *shape),
-        shards=(shard, *shape),
+        shape=shape,
+        chunks=(1, *shape[1:]),
+        shards=(shard, *shape[1:]),
         dtype="float16",
         fill_value=np.nan,
+        compressors=checked,
     )
-    for start in tqdm(range(0, samples, shard), desc="encode", unit="shard", disable=None):
-        part = states.isel(sample=slice(start, start + shard))
-        x = torch.from_numpy(codec.fields.stack(part, codec.grid))
-        with torch.no_grad():
-            z = torch.cat([codec.encode(chunk) for chunk in x.split(batch)])
-        array[start : start + shard] = z.numpy()
-    group.create_array("parameters", data=parameters_of(states))
+    group.create_array("source", shape=(samples,), chunks=(shard,), dtype="uint64", compressors=checked)
+    group.create_array("parameters", data=parameters_of(states), compressors=checked)
     for name in NUMBERS:
-        group.create_array(name, data=states[name].values)
+        group.create_array(name, data=states[name].values, compressors=checked)
+    group.attrs.update(about)  # last: without them it is no store
+
+
+def _is_of(store: Path, about: dict[str, Any], shape: tuple[int, int, int]) -> bool:
+    try:
+        group = zarr.open_group(store, mode="r")
+        return (
+            dict(group.attrs) == json.loads(json.dumps(about))
+            and cast(zarr.Array, group["latent"]).shape == shape
+            and cast(zarr.Array, group["source"]).shape == shape[:1]
+        )
+    except Exception:  # whatever is wrong with it, it is none
+        return False
+
+
+def _source(state: np.ndarray) -> np.uint64:
+    """Tells one state from another."""
+    return np.frombuffer(hashlib.sha256(state.tobytes()).digest()[:8], "uint64")[0]
+
+
+def _holds(group: zarr.Group, here: slice, sources: np.ndarray) -> bool:
+    """Whether the store has sound latents of just these states."""
+    try:
+        known, latents = (cast(zarr.Array, group[name])[here] for name in ("source", "latent"))
+    except Exception:  # damaged: zip, Zarr and the codec each have their own
+        return False
+    return np.array_equal(known, sources) and bool(np.isfinite(latents).all())
 
 
 def open_latents(path: Path, codec: Codec) -> Latents:

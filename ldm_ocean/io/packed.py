@@ -6,7 +6,6 @@ Zstandard on split bytes. The deep ocean hardly changes between two snapshots: t
 steps but the first are exact in integers. The file is a Zarr v3 group in a zip.
 """
 
-import os
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,6 +14,8 @@ import xarray as xr
 import zarr
 from zarr.codecs import BloscCodec
 from zarr.storage import ZipStore
+
+from .atomic import published
 
 BITS = 11
 SUFFIX = ".zarr.zip"
@@ -45,7 +46,6 @@ def write_packed(path: Path, states: xr.Dataset, mesh: xr.Dataset):
     Variables are (sample, [depth,] y, x) and name their mask in the attribute ``mask``; coordinates on ``sample`` and
     the data set's attributes (JSON) travel along.
     """
-    temporary = path.with_name(path.name + f".{os.getpid()}.tmp")
     codec = BloscCodec(cname="zstd", clevel=9, shuffle="shuffle")
     fields = {str(k): {**v.attrs, "dims": list(v.dims)} for k, v in states.data_vars.items()}
     arrays: dict[str, np.ndarray] = {}
@@ -62,14 +62,10 @@ def write_packed(path: Path, states: xr.Dataset, mesh: xr.Dataset):
         errors[name] = float(f"{step.max() / 2:.2g}")
     arrays |= {f"sample_{name}": coordinate.values for name, coordinate in states.coords.items()}
     attrs = {**states.attrs, "fields": fields, "largest_rounding_error": errors}
-    try:
-        with ZipStore(temporary, mode="w") as store:
-            group = zarr.create_group(store, attributes=attrs)
-            for name, values in arrays.items():
-                group.create_array(name, data=values, chunks=values.shape, compressors=codec)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with published(path) as temporary, ZipStore(temporary, mode="w") as store:
+        group = zarr.create_group(store, attributes=attrs)
+        for name, values in arrays.items():
+            group.create_array(name, data=values, chunks=values.shape, compressors=codec)
 
 
 def read_packed(path: Path, mesh: xr.Dataset) -> xr.Dataset:

@@ -57,10 +57,10 @@ class Run:
             out[name] = (dims, tuple(self.grid.sizes[d] for d in dims), attrs)
         return out
 
-    def states(self) -> Iterator[tuple[dict[str, np.ndarray], float]]:
-        """(variable → float32 array, NaN on land; season), one state after another."""
+    def states(self, first: int = 0) -> Iterator[tuple[dict[str, np.ndarray], float]]:
+        """(variable → float32 array, NaN on land; season), one state after another, from the ``first`` on."""
         masks = {name: self.grid[attrs["mask"]].values.astype(bool) for name, (_, _, attrs) in self.fields.items()}
-        for number in range(len(self)):
+        for number in range(first, len(self)):
             state = {}
             for name, steps in self.timeline.items():
                 step, mask = steps[number], masks[name] if self.names.variables[name].deep else masks[name][0]

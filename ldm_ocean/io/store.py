@@ -1,5 +1,9 @@
-"""The state store: Zarr v3, sharded, one chunk = one state; written beside its final name, renamed when whole."""
+"""The state store: Zarr v3, sharded, one chunk = one state; written as ``.<name>.part``, renamed when whole.
 
+A writer that was killed leaves its part; the same call again goes on from the last full shard, any other begins anew.
+"""
+
+import json
 import os
 import shutil
 from pathlib import Path
@@ -10,20 +14,24 @@ import zarr
 from zarr.codecs import BloscCodec
 
 from ..errors import UserError
+from .atomic import put_in_place, remove, write_text
 
 SHARD_BYTES = 64 << 20
+CALLS = "calls"  # attribute of a store: names of the calls whose states it holds
+PROGRESS = "progress.json"  # in a part: the call, and labels of its states that are written
 
 
 class StateWriter:
-    """Context manager: ``append(state, labels)`` one at a time; on success the store takes its name, else it vanishes.
+    """Context manager: ``append(state, labels)`` one at a time; on success the store takes its name.
 
-    ``mesh`` is the canonical mesh with the store's attributes; ``fields`` maps each variable to (dims, shape, attrs).
+    ``mesh`` is the canonical mesh with the store's attributes; ``fields`` maps each variable to (dims, shape, attrs);
+    ``call`` names what is written. ``len(labels)`` states of it are there already when the writer is entered.
     An existing store is added to (``append``): its files are linked, never changed, until the new one takes its place.
     """
 
-    def __init__(self, path: Path, mesh: xr.Dataset, fields: dict[str, tuple], append: bool):
-        self.path, self.mesh, self.fields = Path(path), mesh, fields
-        self.temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
+    def __init__(self, path: Path, mesh: xr.Dataset, fields: dict[str, tuple], append: bool, call: str = ""):
+        self.path, self.mesh, self.fields, self.call = Path(path), mesh, fields, call
+        self.temporary = self.path.with_name(f".{self.path.name}.part")
         self.existing = append and self.path.exists()
         if self.path.exists() and not append:
             raise UserError(f"{path} exists: choose another name, or add to it with --append")
@@ -38,6 +46,9 @@ class StateWriter:
         return self
 
     def _open(self):
+        if self._resumed():
+            return
+        remove(self.temporary)
         if self.existing:
             shutil.copytree(self.path, self.temporary, copy_function=_link_or_copy)
             self.group = zarr.open_group(self.temporary, mode="r+")
@@ -64,6 +75,19 @@ class StateWriter:
                 compressors=BloscCodec(cname="zstd", clevel=5, shuffle="shuffle"),
             )
 
+    def _resumed(self) -> bool:
+        """Whether a part of the very same call was there to go on from."""
+        try:
+            progress = json.loads((self.temporary / PROGRESS).read_text())
+        except (OSError, ValueError):
+            return False
+        if progress["call"] != self.call:
+            return False
+        self.group = zarr.open_group(self.temporary, mode="r+", use_consolidated=False)
+        self.labels, self.count = progress["labels"], progress["count"]
+        self.per_shard = self.group[next(iter(self.fields))].shards[0]
+        return True
+
     def append(self, state: dict[str, np.ndarray], labels: dict):
         """One state: variable → float32 array on (depth, y, x) or (y, x); labels: sample coordinate → value."""
         self.buffer.append(state)
@@ -86,20 +110,19 @@ class StateWriter:
             raise self._failed(error) from error
         self.count += len(self.buffer)
         self.buffer = []
+        progress = {"call": self.call, "count": self.count, "labels": self.labels}
+        write_text(self.temporary / PROGRESS, json.dumps(progress))
 
     def _finish(self):
         self._flush()
+        before = zarr.open_group(self.path, mode="r") if self.existing else None
         for name in self.labels[0]:
-            old = self.group[name][:].tolist() if self.existing else []
+            old = before[name][:].tolist() if before else []
             _put(self.group, name, ("sample",), np.array(old + [label[name] for label in self.labels]), {})
-        self.group.attrs.update({**self.mesh.attrs, "coordinates": " ".join(self.labels[0])})
-        if self.existing:
-            old = self.temporary.with_suffix(".old")
-            os.rename(self.path, old)
-            os.rename(self.temporary, self.path)
-            shutil.rmtree(old)
-        else:
-            os.rename(self.temporary, self.path)
+        calls = [*(before.attrs.get(CALLS, []) if before else []), self.call]
+        self.group.attrs.update({**self.mesh.attrs, "coordinates": " ".join(self.labels[0]), CALLS: calls})
+        (self.temporary / PROGRESS).unlink()
+        put_in_place(self.temporary, self.path)
 
     def __exit__(self, kind, error, trace):
         try:
@@ -108,10 +131,11 @@ class StateWriter:
         except OSError as failure:
             raise self._failed(failure) from failure
         finally:
-            shutil.rmtree(self.temporary, ignore_errors=True)
+            if kind is None or issubclass(kind, Exception):  # an interrupted part waits to be gone on with
+                remove(self.temporary)
 
     def _failed(self, error: OSError) -> UserError:
-        shutil.rmtree(self.temporary, ignore_errors=True)
+        remove(self.temporary)
         return UserError(f"cannot write {self.path} ({error.strerror or error}): free space or choose another place")
 
 

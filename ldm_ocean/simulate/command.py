@@ -5,6 +5,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from ..errors import UserError
+from ..io.lock import only_writer
 from .design import DRAWN, RANGES, design
 
 EXAMPLES = """examples:
@@ -49,6 +50,7 @@ def run(args: argparse.Namespace) -> None:
     print(f"{len(settings)} settings over {', '.join(RANGES)}, at least {args.years[0]} years each, into {args.out}")
     from .run import simulate
 
-    manifest = simulate(args.out, settings, tuple(args.years), args.workers)
+    with only_writer(args.out):
+        manifest = simulate(args.out, settings, tuple(args.years), args.workers)
     size = sum(r.get("bytes", 0) for r in manifest["settings"]) / 1e6
     print(f"{manifest['finished']} settings finished, {size:.1f} MB; see {args.out / 'manifest.json'}")

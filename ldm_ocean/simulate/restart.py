@@ -9,7 +9,6 @@ begins with G(τ−1) = G(τ), which makes it an Euler step; with zeros, as at r
 taken. G(τ) and the turbulence that goes with the fields come from a short trial run, which is then thrown away.
 """
 
-import os
 from pathlib import Path
 
 import h5py
@@ -20,6 +19,7 @@ from veros import restart as veros_restart
 from veros.core import momentum, thermodynamics, utilities
 
 from ..errors import UserError
+from ..io.atomic import published
 from ..io.veros import GHOST
 from . import basin
 from .model import LEVELS, NOW, Model
@@ -79,14 +79,9 @@ def write(path: Path, model: Model, state: dict) -> None:
     kept = _kept(veros)
     times = {"taum1": 0, "tau": NOW, "taup1": 2, "time": float(state["step"]) * basin.STEP_DAYS * SECONDS_PER_DAY}
     data = {k: np.asarray(state[k] if k in state else times.get(k, getattr(veros.variables, k))) for k in kept}
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with h5py.File(temporary, "w") as file:
-            veros_restart.write_to_h5(veros.dimensions, kept, data, file, "core")
-            file[NOISE] = np.asarray(state["eta"])
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with published(path) as temporary, h5py.File(temporary, "w") as file:
+        veros_restart.write_to_h5(veros.dimensions, kept, data, file, "core")
+        file[NOISE] = np.asarray(state["eta"])
 
 
 def read(path: Path, model: Model) -> dict:

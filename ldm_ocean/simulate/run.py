@@ -5,7 +5,6 @@ over all seasons. Its state is saved after each decade, so a killed run loses at
 """
 
 import json
-import os
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from tqdm import tqdm
 
 from .. import __version__
 from ..grid import OceanGrid
-from ..io.atomic import write_text
+from ..io.atomic import published, write_text
 from ..io.packed import SUFFIX, read_packed, write_packed
 from ..physics.boxes import box, box_mean
 from ..physics.eos import vallis
@@ -86,9 +85,8 @@ class Progress:
         """Publish under the final name only when complete."""
         arrays = {f"s_{k}": np.asarray(v) for k, v in self.state.items()}
         arrays |= {f"f_{k}": np.stack([s[k] for s in self.snapshots]) for k in FIELDS}
-        temporary = self.path.with_suffix(f".{os.getpid()}.tmp.npz")
-        np.savez(temporary, deep=self.deep, labels=np.array(self.labels), **arrays)
-        os.replace(temporary, self.path)
+        with published(self.path) as temporary, temporary.open("wb") as file:
+            np.savez(file, deep=self.deep, labels=np.array(self.labels), **arrays)
 
 
 def run_setting(setting: Setting, out: Path, years: tuple[int, int]) -> str:
@@ -222,5 +220,5 @@ def simulate(out: Path, settings: list[Setting], years=(60, 150), workers: int =
 def _write_mesh(path: Path):
     mesh = the_model().mesh()
     encoding = {k: {"zlib": True} for k in mesh.data_vars}
-    mesh.to_netcdf(path.with_suffix(".tmp"), encoding=encoding, engine="h5netcdf")
-    os.replace(path.with_suffix(".tmp"), path)
+    with published(path) as temporary:
+        mesh.to_netcdf(temporary, encoding=encoding, engine="h5netcdf")

@@ -7,6 +7,7 @@ from pathlib import Path
 from ..data.states import open_states
 from ..errors import UserError
 from ..evaluate import load_config
+from ..io.lock import only_writer
 from ..pipeline import OceanLDM
 from ..sample import assignments
 from .page import write_page, write_results
@@ -63,6 +64,8 @@ def run(args: argparse.Namespace) -> None:
     plan = Plan(args.members, **lengths, seed=args.seed, roads=roads, regions=load_config(args.config).regions)
     years = len(cases) * ((len(roads) - 1) * args.members * args.years + args.control + args.cold)
     print(f"at most {years:.0f} model years for {len(cases)} sets of parameters, about a second each on one core")
-    result = spin_up(model, store, cases, plan, args.out, args.workers)
-    write_results(args.out / "spinup.json", result)
-    print(f"{write_page(args.out / 'spinup.html', result)}, and spinup.json beside it")
+    with only_writer(args.out):
+        result = spin_up(model, store, cases, plan, args.out, args.workers)
+        write_results(args.out / "spinup.json", result)
+        page = write_page(args.out / "spinup.html", result)
+    print(f"{page}, and spinup.json beside it")

@@ -1,6 +1,5 @@
 """One integration: from a restart or from rest, month by month, recorded and resumable after any interruption."""
 
-import os
 import time
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from tqdm import tqdm
 from ..data.fields import EASTWARD, NORTHWARD, Fields
 from ..errors import UserError
 from ..grid import OceanGrid
+from ..io.atomic import published
 from ..metrics.diagnostics import Diagnostics
 from ..metrics.regions import Regions
 from ..physics.budget import kinetic_energy
@@ -74,10 +74,9 @@ class Record:
         """Publish under the final name only when complete."""
         arrays: dict[str, Any] = {f"s_{k}": np.asarray(v) for k, v in self.state.items()}
         arrays |= {f"d_{k}": np.asarray(v) for k, v in self.scalars.items()}
-        temporary = path.with_suffix(f".{os.getpid()}.tmp.npz")
         numbers = {k: getattr(self, k) for k in self.NUMBERS}
-        np.savez(temporary, years=np.array(self.years), energy=self.energy, **numbers, **arrays)
-        os.replace(temporary, path)
+        with published(path) as temporary, temporary.open("wb") as file:
+            np.savez(file, years=np.array(self.years), energy=self.energy, **numbers, **arrays)
 
 
 class Laboratory:
