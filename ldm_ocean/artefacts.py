@@ -4,11 +4,13 @@
 ``generator.json`` / ``generator.safetensors`` the same for the denoiser.
 """
 
+import hashlib
 import json
 import os
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -94,13 +96,26 @@ def _part(tensors: dict, prefix: str) -> dict:
 
 
 def _write(folder: Path, name: str, tensors: dict, about: dict) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
     tensors = {k: _smallest(v.detach().cpu()).contiguous() for k, v in tensors.items()}
-    save_file(tensors, folder / f".{name}.safetensors.tmp")
-    about = {"schema": SCHEMA, "version": __version__, **about}
-    (folder / f".{name}.json.tmp").write_text(json.dumps(about, indent=1))
-    for suffix in ("safetensors", "json"):
-        os.replace(folder / f".{name}.{suffix}.tmp", folder / f"{name}.{suffix}")
+    temporary = {suffix: folder / f".{name}.{suffix}.tmp" for suffix in ("safetensors", "json")}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        save_file(tensors, temporary["safetensors"])
+        about = {"schema": SCHEMA, "version": __version__, "sha256": _sha256(temporary["safetensors"]), **about}
+        temporary["json"].write_text(json.dumps(about, indent=1))
+        for suffix, file in temporary.items():
+            os.replace(file, folder / f"{name}.{suffix}")
+    except (OSError, SafetensorError) as error:
+        for file in temporary.values():
+            file.unlink(missing_ok=True)
+        raise UserError(
+            f"cannot write {folder / name}.* ({error}): free disk space, or make the folder writable, then start again"
+        ) from error
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _smallest(tensor: torch.Tensor) -> torch.Tensor:
@@ -126,4 +141,6 @@ def _read(folder: Path, name: str) -> tuple[dict, dict]:
         raise UserError(
             f"{path} has schema {about.get('schema')}, this version reads {SCHEMA}: use the matching release"
         )
+    if about.get("sha256") not in (None, _sha256(folder / f"{name}.safetensors")):
+        raise UserError(f"{folder / name}.safetensors was altered: copy or train it again")
     return about, tensors
