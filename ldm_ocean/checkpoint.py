@@ -112,18 +112,21 @@ def damage(path: Path) -> str:
 
 def load(path: Path, model: nn.Module, ema: EMA, optimiser: torch.optim.Optimizer) -> State:
     """Restore everything ``save`` wrote, in place; returns the state. UserError when schema or shapes differ."""
-    state = json.loads((path / "state.json").read_text())
+    try:
+        state = json.loads((path / "state.json").read_bytes())
+        weights, average, moments = (load_file(path / f"{name}.safetensors") for name in TENSORS)
+    except (ValueError, SafetensorError) as error:
+        raise UserError(f"checkpoint {path} holds something else than this package writes ({error})") from error
     if state.pop("schema", None) != SCHEMA:
         raise UserError(f"checkpoint {path} is not of schema {SCHEMA}: go on with the release that wrote it")
     try:
-        model.load_state_dict(load_file(path / "model.safetensors"))
+        model.load_state_dict(weights)
     except RuntimeError as error:
         reason = str(error).splitlines()[-1].strip()
         raise UserError(f"checkpoint {path} does not fit this config ({reason}): use another `run`") from error
-    for k, v in load_file(path / "ema.safetensors").items():
+    for k, v in average.items():
         ema.average[k].copy_(v)
     ema.updates = state.pop("ema_updates")
-    moments = load_file(path / "optimiser.safetensors")
     for name, p in model.named_parameters():
         entry = {k.rsplit("/", 1)[1]: v for k, v in moments.items() if k.rsplit("/", 1)[0] == name}
         if entry:

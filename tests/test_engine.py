@@ -1,17 +1,14 @@
-import json
 import math
 import os
 import signal
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from ldm_ocean import checkpoint, engine
 from ldm_ocean.config import Train
-from ldm_ocean.ema import EMA
 from ldm_ocean.errors import UserError
 from ldm_ocean.sampling import generator
 
@@ -47,32 +44,6 @@ class Line(nn.Module):
 CONFIG = Train(
     samples=80, global_batch_size=4, device_batch_size=2, lr=0.01, validate_every=20, checkpoint_every=20, device="cpu"
 )
-
-
-def losses(run):
-    return [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
-
-
-def test_a_run_stopped_and_resumed_equals_one_that_was_not(tmp_path):
-    whole, cut = Line(), Line()
-    engine.fit(whole, CONFIG, tmp_path / "whole")
-
-    class Stop(Exception):
-        pass
-
-    def stop_at_52(indices, positions, batch=cut.batch):
-        if positions.start >= 52:
-            raise Stop
-        return batch(indices, positions)
-
-    cut.batch = stop_at_52
-    with pytest.raises(Stop):
-        engine.fit(cut, CONFIG, tmp_path / "cut")
-    again = Line()
-    engine.fit(again, CONFIG, tmp_path / "cut")
-    for a, b in zip(whole.model.parameters(), again.model.parameters(), strict=True):
-        assert torch.equal(a, b)
-    assert losses(tmp_path / "whole")[-1] == losses(tmp_path / "cut")[-1]
 
 
 def test_a_signal_writes_a_checkpoint_asks_to_be_requeued_and_nothing_is_lost(tmp_path):
@@ -151,20 +122,3 @@ def test_a_loss_that_is_not_finite_stops_before_the_update(tmp_path):
     with pytest.raises(FloatingPointError, match="sample 0"):
         engine.fit(task, CONFIG, tmp_path)
     assert all(torch.equal(a, b) for a, b in zip(before, task.model.parameters(), strict=True))
-
-
-def test_the_average_follows_its_closed_form_and_raw_weights_return_even_after_an_error():
-    model = nn.Linear(1, 1, bias=False)
-    nn.init.constant_(model.weight, 0.0)
-    ema = EMA(model, decay=0.9)
-    expected = 0.0
-    for n in range(1, 30):
-        nn.init.constant_(model.weight, float(n))
-        ema.update(model)
-        beta = min(0.9, (1 + n) / (10 + n))
-        expected = beta * expected + (1 - beta) * n
-    assert float(ema.average["weight"]) == pytest.approx(expected, rel=1e-6)
-    with pytest.raises(ZeroDivisionError), ema.applied(model):
-        assert float(model.weight.detach()) == pytest.approx(expected, rel=1e-6)
-        raise ZeroDivisionError
-    assert np.isclose(float(model.weight.detach()), 29.0)

@@ -6,6 +6,7 @@ milliseconds.
 
 import multiprocessing
 import os
+import resource
 import signal
 import socket
 import sys
@@ -36,7 +37,7 @@ class Trouble:
     """What befalls process ``rank`` when it asks for the batch at position ``at``."""
 
     at: int
-    what: str  # SIGKILL, SIGTERM, SIGUSR1 or error
+    what: str  # a signal's name, error, or full (the disk)
     rank: int = 0
 
 
@@ -169,7 +170,10 @@ def _watch(task, config, run: Path, rank: int, trouble: Sequence[Trouble]) -> No
 def _befall(what: str) -> None:
     if what == "error":
         raise RuntimeError("something unforeseen")
-    os.kill(os.getpid(), getattr(signal, what))
+    if what == "full":
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
+    else:
+        os.kill(os.getpid(), getattr(signal, what))
 
 
 def _forget(what: str, task, config) -> None:

@@ -1,0 +1,240 @@
+"""What disks and people do to checkpoints, and pickles in their place."""
+
+import contextlib
+import json
+import os
+import pickle
+import random
+import resource
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+import zarr
+
+from ldm_ocean import artefacts, checkpoint, engine, open_states
+from ldm_ocean.config import VaeConfig, load
+from ldm_ocean.data.latents import open_latents
+from ldm_ocean.errors import UserError
+
+from ..test_engine import CONFIG, Line
+from .processes import BATCH, Trouble, arguments, output, train
+from .small import contents, parts, save
+
+FILES = (*checkpoint.FILES, checkpoint.SUMS)
+
+
+@contextlib.contextmanager
+def disk_of(size: int):
+    """No file may grow beyond ``size`` bytes, as on a disk that is full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@contextlib.contextmanager
+def read_only(folder: Path):
+    """Nothing may be written in ``folder``, by root neither; the working directory is the folder above."""
+    here, user = Path.cwd(), os.geteuid()
+    folder.parent.chmod(0o755)
+    folder.chmod(0o555)
+    os.chdir(folder.parent)
+    try:
+        if user == 0:
+            os.seteuid(65534)
+        yield
+    finally:
+        os.seteuid(user)
+        os.chdir(here)
+        folder.chmod(0o755)
+
+
+@pytest.mark.reliability("R10")
+@pytest.mark.parametrize("size", [0, 100, 200, 400, 600])
+def test_on_a_full_disk_one_error_names_the_path_and_the_older_checkpoint_is_as_it_was(size, tmp_path):
+    save(tmp_path, 1)
+    before = contents(tmp_path)
+    with disk_of(size), pytest.raises(UserError, match=f"cannot write checkpoint {tmp_path / f'{2:010d}'}"):
+        save(tmp_path, 2)
+    assert contents(tmp_path) == before
+    assert [p.name for p in tmp_path.iterdir()] == [f"{1:010d}"]
+
+
+@pytest.mark.reliability("R10")
+def test_where_nothing_may_be_written_likewise(tmp_path):
+    folder = tmp_path / "checkpoints"
+    save(folder, 1)
+    before = contents(folder)
+    with read_only(folder), pytest.raises(UserError, match=f"cannot write checkpoint checkpoints/{2:010d}"):
+        save(Path(folder.name), 2)
+    assert contents(folder) == before
+
+
+@pytest.mark.reliability("R10")
+@pytest.mark.parametrize(("every", "what"), [(8, "checkpoint "), (1000, "")])
+def test_a_training_that_cannot_save_or_publish_ends_with_one_line_and_exit_code_2(every, what, road, tmp_path):
+    command = arguments(road, "diffusion", f"train.checkpoint_every={every}")
+    assert train("diffusion", command, tmp_path, trouble=[Trouble(3 * BATCH, "full")]) == [2], output(tmp_path)
+    last = output(tmp_path).splitlines()[-1]
+    assert last.startswith(f"error: cannot write {what}{tmp_path}")
+    assert "Traceback" not in output(tmp_path)
+
+
+def damaged(file: Path, how: str, draw: random.Random) -> None:
+    """Flip one bit, cut the end off, or delete."""
+    content = bytearray(file.read_bytes())
+    if how == "flip":
+        content[draw.randrange(len(content))] ^= 1 << draw.randrange(8)
+        file.write_bytes(content)
+    elif how == "truncate":
+        file.write_bytes(content[: draw.randrange(len(content))])
+    else:
+        file.unlink()
+
+
+@pytest.mark.reliability("R12")
+@pytest.mark.parametrize("times", [1, pytest.param(14, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("how", ["flip", "truncate", "delete"])
+@pytest.mark.parametrize("file", FILES)
+def test_a_damaged_checkpoint_is_passed_over_with_a_warning_that_names_the_file(file, how, times, tmp_path):
+    draw = random.Random(f"{file} {how}")
+    older, newer = (save(tmp_path, samples) for samples in (1, 2))
+    sound = contents(newer)
+    for _ in range(times):
+        damaged(newer / file, how, draw)
+        with pytest.warns(UserWarning, match=f"{newer} is damaged"):
+            assert checkpoint.newest(tmp_path) == older
+        if file != checkpoint.SUMS:
+            assert file in checkpoint.damage(newer)
+        for name, content in sound.items():
+            (newer / name).write_bytes(content)
+        assert checkpoint.newest(tmp_path) == newer
+
+
+@pytest.mark.reliability("R12")
+def test_when_none_is_undamaged_the_run_stops_and_leaves_them_alone(tmp_path):
+    for samples in (1, 2):
+        damaged(save(tmp_path, samples) / "model.safetensors", "flip", random.Random(0))
+    before = contents(tmp_path)
+    with pytest.warns(UserWarning, match="damaged"), pytest.raises(UserError, match=f"no checkpoint in {tmp_path}"):
+        checkpoint.newest(tmp_path)
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.reliability("R12")
+def test_a_run_that_falls_back_ends_as_if_nothing_had_happened_and_replaces_what_was_damaged(tmp_path):
+    whole, again = Line(), Line()
+    engine.fit(whole, CONFIG, tmp_path)
+    last = tmp_path / "checkpoints" / f"{CONFIG.samples:010d}"
+    before = contents(tmp_path / "checkpoints")
+    damaged(last / "optimiser.safetensors", "flip", random.Random(0))
+    with pytest.warns(UserWarning, match="optimiser.safetensors not as written"):
+        engine.fit(again, CONFIG, tmp_path)
+    for a, b in zip(whole.model.parameters(), again.model.parameters(), strict=True):
+        assert torch.equal(a, b)
+    assert contents(tmp_path / "checkpoints") == before
+
+
+@pytest.mark.reliability("R12")
+@pytest.mark.parametrize("times", [1, pytest.param(15, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("how", ["flip", "truncate", "delete"])
+@pytest.mark.parametrize("name", ["codec", "generator"])
+def test_a_damaged_model_is_refused_where_its_path_is_named(name, how, times, road, tmp_path):
+    draw = random.Random(how)
+    for _ in range(times):
+        shutil.copytree(road["diffusion"] / "best", tmp_path, dirs_exist_ok=True)
+        damaged(tmp_path / f"{name}.safetensors", how, draw)
+        with pytest.raises(UserError, match=str(tmp_path)):
+            artefacts.load_generator(tmp_path, artefacts.load_codec(tmp_path))
+
+
+class Malice:
+    """Leaves ``mark`` when it is unpickled."""
+
+    def __init__(self, mark: Path):
+        self.mark = mark
+
+    def __reduce__(self):
+        return Path.touch, (self.mark,)
+
+
+@pytest.fixture(params=["pickle", "torch"])
+def malice(request, tmp_path):
+    """(bytes of a pickle, the mark it leaves); that the mark would be left is tried first."""
+    mark, file = tmp_path / "mark", tmp_path / "malice"
+    if request.param == "pickle":
+        file.write_bytes(pickle.dumps(Malice(mark)))
+        pickle.loads(file.read_bytes())
+    else:
+        torch.save(Malice(mark), file)
+        torch.load(file, weights_only=False)
+    mark.unlink()
+    yield file.read_bytes()
+    assert not mark.exists()
+
+
+@pytest.mark.reliability("R13")
+@pytest.mark.parametrize("file", FILES)
+def test_a_pickle_in_a_checkpoint_is_refused_even_with_the_right_digests(file, malice, tmp_path):
+    path = save(tmp_path / "checkpoints", 1)
+    (path / file).write_bytes(malice)
+    if file != checkpoint.SUMS:
+        (path / checkpoint.SUMS).write_bytes(checkpoint._sums(path))
+        assert checkpoint.newest(path.parent) == path
+        with pytest.raises(UserError, match=str(path)):
+            checkpoint.load(path, *parts())
+    else:
+        with pytest.warns(UserWarning), pytest.raises(UserError):
+            checkpoint.newest(path.parent)
+
+
+@pytest.mark.reliability("R13")
+@pytest.mark.parametrize("file", ["codec.json", "codec.safetensors", "generator.json", "generator.safetensors"])
+def test_a_pickle_in_a_published_model_is_refused(file, malice, road, tmp_path):
+    shutil.copytree(road["diffusion"] / "best", tmp_path / "best")
+    (tmp_path / "best" / file).write_bytes(malice)
+    with pytest.raises(UserError, match=str(tmp_path)):
+        artefacts.load_generator(tmp_path, artefacts.load_codec(tmp_path))
+
+
+@pytest.mark.reliability("R13")
+def test_python_in_a_configuration_is_refused(tmp_path):
+    mark = tmp_path / "mark"
+    (tmp_path / "model.yaml").write_text(f"channels: !!python/object/apply:pathlib.Path.touch [{mark}]\n")
+    with pytest.raises(UserError, match=r"model.yaml"):
+        load(VaeConfig, "vae", [f"model={tmp_path / 'model.yaml'}"])
+    assert not mark.exists()
+
+
+def hide_pickles(store: Path, variable: str, mark: Path) -> None:
+    """Rewrite a store in Zarr's format 2, in which an array may ask for its chunks to be unpickled."""
+    old = zarr.open_group(store, mode="r")
+    new = zarr.create_group(store.with_suffix(".v2"), zarr_format=2, attributes=dict(old.attrs))
+    for name, array in old.arrays():
+        dims = array.metadata.dimension_names or ["sample"] * array.ndim
+        new.create_array(name, data=array[:], attributes={**array.attrs, "_ARRAY_DIMENSIONS": list(dims)})
+    shutil.rmtree(store)
+    new.store.root.rename(store)
+    metadata = json.loads((store / variable / ".zarray").read_text())
+    filters = [{"id": "pickle", "protocol": 5}]
+    metadata |= {"dtype": "|O", "filters": filters, "compressor": None, "fill_value": None}
+    (store / variable / ".zarray").write_text(json.dumps(metadata))
+    (store / variable / "0").write_bytes(pickle.dumps(Malice(mark)))
+
+
+@pytest.mark.reliability("R13")
+@pytest.mark.parametrize("name", ["latents.zarr", "states.zarr"])
+def test_an_array_of_pickles_in_a_store_is_refused(name, road, tmp_path):
+    mark, store = tmp_path / "mark", tmp_path / name
+    shutil.copytree(road[name], store)
+    hide_pickles(store, "season", mark)
+    with pytest.raises(UserError, match=str(store)):
+        if name == "states.zarr":
+            open_states(store, ["train"])
+        else:
+            open_latents(store, artefacts.load_codec(road["vae"]))
+    assert not mark.exists()
