@@ -2,7 +2,7 @@
 
 accelerate launch train_diffusion.py                  # the DINO experiment, on every device there is
 python train_diffusion.py experiment=demo             # small, minutes on two cores
-accelerate launch --cpu --num_processes 2 train_diffusion.py experiment=demo
+torchrun --nproc_per_node 2 train_diffusion.py experiment=demo train.device=cpu
 python train_diffusion.py codec=runs/vae data.latents=runs/latents.zarr model.curve=flow
 """
 
