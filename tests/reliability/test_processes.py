@@ -101,14 +101,10 @@ def test_an_exception_on_one_process_ends_all_of_them(rank, road, tmp_path):
 
 def launch(road: dict, run: Path, processes: int, *more: str) -> subprocess.Popen:
     """``accelerate launch train_diffusion.py``; its output closes when the last process of it is gone."""
-    options = ["--num_processes", str(processes), "--num_machines", "1", "--mixed_precision", "no"]
-    options += [
-        "--dynamo_backend",
-        "no",
-        *(["--multi_gpu"] if processes > 1 else ["--cpu"]),
-        "--main_process_port",
-        "0",
-    ]
+    options = ["--cpu", "--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"]
+    if processes > 1:
+        options = ["--config_file", str(ROOT / "configs" / "accelerate" / "one-node.yaml"), "--main_process_port", "0"]
+    options += ["--num_processes", str(processes)]
     command = [sys.executable, "-m", "accelerate.commands.launch", *options, "train_diffusion.py"]
     return subprocess.Popen(
         [*command, *arguments(road, "diffusion", *more), f"run={run}"],
