@@ -11,7 +11,7 @@ test: $(VENV)/.test
 	$(BIN)/python -m pytest
 
 test-all: $(VENV)/.all lint
-	$(BIN)/python -m pytest -m "slow or not slow"
+	$(BIN)/python -m pytest -m "slow or not slow" -p tests.reliability.page
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
