@@ -96,7 +96,7 @@ def test_a_finished_run_is_not_trained_again_and_keeps_its_budget(fitted, data, 
         assert torch.equal(a, b)
 
 
-@pytest.mark.parametrize("sampler", ["sample", "sample_ancestrally"])
+@pytest.mark.parametrize("sampler", ["sample", "sample_by_all_steps"])
 def test_members_follow_seed_and_number_whatever_the_batch_and_land_is_zero(fitted, data, sampler, monkeypatch):
     train, _, volumes = data
     monkeypatch.setattr(unet, "STEPS", 50)
@@ -107,7 +107,7 @@ def test_members_follow_seed_and_number_whatever_the_batch_and_land_is_zero(fitt
     assert torch.isfinite(three).all() and three.shape[1:] == volumes.shape
 
 
-@pytest.mark.parametrize("sampler", ["sample", "sample_ancestrally"])
+@pytest.mark.parametrize("sampler", ["sample", "sample_by_all_steps"])
 def test_both_samplers_draw_from_the_distribution_whose_noise_the_network_knows(fitted, data, sampler, monkeypatch):
     """For normalised states that are one number ± 0.1 in every cell, far outside [−1, 1], the noise is known."""
     middle, spread = 3.0, 0.1

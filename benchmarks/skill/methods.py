@@ -108,7 +108,7 @@ def pixel(store: xr.Dataset, grid: OceanGrid, fields: Fields, run: Path, minutes
     weights = digest(fitted.model)
     return {
         PIXEL: Method(fitted.sample, *about, seconds=SAMPLING_STEPS * pace, digest=weights),
-        PIXEL_ALL: Method(fitted.sample_ancestrally, *about, seeds=1, most=FEW, seconds=STEPS * pace, digest=weights),
+        PIXEL_ALL: Method(fitted.sample_by_all_steps, *about, seeds=1, most=FEW, seconds=STEPS * pace, digest=weights),
     }
 
 
