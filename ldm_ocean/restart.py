@@ -96,15 +96,13 @@ def _for_veros(args: argparse.Namespace) -> bool:
         raise UserError("--mesh, --template and --rdt are NEMO's: for Veros the basin tells them")
     if find_spec("veros") is None:
         raise UserError("Veros is not installed: pip install 'ldm_ocean[sim]'")
-    from .simulate import basin
+    from .simulate import basin, restart
     from .simulate.pool import the_model
 
     states, known = _states(args.states, None), [f.name for f in fields(basin.Parameters)]
     if lacking := [k for k in known if k not in states.coords]:
         raise UserError(f"the states do not tell {', '.join(lacking)}: the basin cannot run without")
-    model = the_model()  # chooses Veros' backend, so it comes before anything else of Veros
-    from .simulate import restart
-
+    model = the_model()
     grid = OceanGrid.from_dataset(model.mesh())
     for number, path, state in _chosen(args, states, grid, VEROS_ENDING):
         if (differs := difference(state, grid)) is not None:

@@ -15,20 +15,22 @@ import h5py
 import jax
 import jax.numpy as jnp
 import numpy as np
-from veros import restart as veros_restart
-from veros.core import momentum, thermodynamics, utilities
 
 from ..errors import UserError
 from ..io.atomic import published
-from ..io.veros import GHOST
+from ..io.veros import GHOST, SECONDS_PER_DAY
 from . import basin
 from .model import LEVELS, NOW, Model
+
+# isort: split
+# Veros keeps the backend that it finds when it is first imported; the model, imported before, has chosen it.
+from veros import restart as veros_restart
+from veros.core import momentum, thermodynamics, utilities
 
 TRACERS, VELOCITIES = {"toce": "temp", "soce": "salt"}, {"uoce": "u", "voce": "v"}
 SURFACE = {"ssh": "psi"}
 TENDENCIES = ("dtemp", "dsalt", "dHd", "du", "dv", "dtke")
 NOISE = "forcing_noise"  # group of what the basin's forcing remembers; Veros reads past it
-SECONDS_PER_DAY = 86400.0
 
 
 def begin(model: Model, fields: dict[str, np.ndarray], parameters: basin.Parameters, seed: int, day: int) -> dict:
