@@ -7,8 +7,11 @@
 import hashlib
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -40,14 +43,21 @@ def save_codec(folder: Path, codec: Codec) -> None:
 def load_codec(folder: Path) -> Codec:
     """Read a codec; UserError when it is missing, of another schema, or altered."""
     about, tensors = _read(folder, "codec")
-    mesh = {k.removeprefix(MESH): v.numpy() for k, v in tensors.items() if k.startswith(MESH)}
-    grid = OceanGrid(mesh, about["periodic_x"], about.get("equation_of_state"))
-    fields = Fields.from_records(about["fields"])
-    codec = Autoencoder(fields, grid, **about["shape"]) if about["shape"] else IdentityCodec(fields, grid)
-    codec.load_state_dict({k: v for k, v in tensors.items() if not k.startswith(MESH)})
+    with _readable(folder, "codec"):
+        codec = _codec(about, tensors)
     if codec.digest != about["digest"]:
         raise UserError(f"{folder} was altered: its weights hash to {codec.digest[:12]}, not {about['digest'][:12]}")
     return codec.eval()
+
+
+def _codec(about: dict, tensors: dict) -> Codec:
+    mesh = {k.removeprefix(MESH): v.numpy() for k, v in tensors.items() if k.startswith(MESH)}
+    grid = OceanGrid(mesh, about["periodic_x"], about.get("equation_of_state"))
+    fields = Fields.from_records(about["fields"])
+    _check_shape(about["shape"] or {}, tensors)
+    codec = Autoencoder(fields, grid, **about["shape"]) if about["shape"] else IdentityCodec(fields, grid)
+    codec.load_state_dict({k: v for k, v in tensors.items() if not k.startswith(MESH)})
+    return codec
 
 
 def save_generator(folder: Path, denoiser: Denoiser, scaler: ParameterScaler, about: dict) -> None:
@@ -62,15 +72,17 @@ def save_generator(folder: Path, denoiser: Denoiser, scaler: ParameterScaler, ab
 def load_generator(folder: Path, codec: Codec) -> tuple[Denoiser, ParameterScaler, dict]:
     """Read a generator made for ``codec``; UserError when it belongs to another one, with both hashes."""
     about, tensors = _read(folder, "generator")
-    if about["codec"] != codec.digest:
+    if about.get("codec") != codec.digest:
         raise UserError(
-            f"generator {folder} was trained on codec {about['codec'][:12]}, this one is {codec.digest[:12]}: "
+            f"generator {folder} was trained on codec {str(about.get('codec'))[:12]}, this one is {codec.digest[:12]}: "
             "load them as a pair"
         )
-    scaler = ParameterScaler(about["parameters"])
-    scaler.load_state_dict(_part(tensors, "scaler."))
-    denoiser = new_denoiser(codec, len(scaler.names), about["settings"], about["shape"])
-    denoiser.load_state_dict(_part(tensors, "denoiser."))
+    with _readable(folder, "generator"):
+        scaler = ParameterScaler(about["parameters"])
+        scaler.load_state_dict(_part(tensors, "scaler."))
+        _check_shape({**about["shape"], "settings": about["settings"]}, tensors)
+        denoiser = new_denoiser(codec, len(scaler.names), about["settings"], about["shape"])
+        denoiser.load_state_dict(_part(tensors, "denoiser."))
     return denoiser.eval(), scaler, about
 
 
@@ -131,16 +143,32 @@ def _read(folder: Path, name: str) -> tuple[dict, dict]:
         raise UserError(
             f"no {name} in {folder.parent if folder.name == 'best' else folder}: train it first, or give another folder"
         )
-    try:
-        about = json.loads(path.read_text())
-        tensors = load_file(folder / f"{name}.safetensors")
-        tensors = {k: v.float() if v.dtype == torch.float16 else v for k, v in tensors.items()}
-    except Exception as error:
-        raise UserError(f"{folder} holds no readable {name} ({error}): copy or train it again") from error
+    with _readable(folder, name):
+        about = dict(json.loads(path.read_text()))
     if about.get("schema") != SCHEMA:
         raise UserError(
             f"{path} has schema {about.get('schema')}, this version reads {SCHEMA}: use the matching release"
         )
+    with _readable(folder, name):
+        tensors = load_file(folder / f"{name}.safetensors")
+        tensors = {k: v.float() if v.dtype == torch.float16 else v for k, v in tensors.items()}
     if about.get("sha256") not in (None, _sha256(folder / f"{name}.safetensors")):
         raise UserError(f"{folder / name}.safetensors was altered: copy or train it again")
     return about, tensors
+
+
+@contextmanager
+def _readable(folder: Path, name: str) -> Iterator[None]:
+    """Whatever JSON, safetensors or the networks say of a file that is not one of ours, in one line."""
+    try:
+        yield
+    except Exception as error:
+        raise UserError(f"{folder} holds no readable {name} ({error!r:.200}): copy or train it again") from error
+
+
+def _check_shape(shape: dict, tensors: dict) -> None:
+    """ValueError for a network larger than the tensors that are there for it, before it is built."""
+    largest = max([len(tensors), *(size for t in tensors.values() for size in t.shape)])
+    numbers = np.concatenate([np.ravel(v) for v in shape.values()]) if shape else np.zeros(0)
+    if (numbers < 0).any() or (numbers > largest).any():
+        raise ValueError(f"it claims a network of {shape}, the largest of its tensors has {largest}")

@@ -4,6 +4,8 @@ import sys
 from collections.abc import Callable
 from difflib import get_close_matches
 
+LESS = "take smaller model.widths, model.width or train.device_batch_size, or a machine with more"
+
 
 class UserError(ValueError):
     """Bad input. The message is one line: what, where, how to mend."""
@@ -21,7 +23,15 @@ def exit_politely(main: Callable[[], None]) -> None:
     try:
         main()
     except UserError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        sys.exit(2)
+        _end(str(error))
+    except (MemoryError, RuntimeError) as error:  # torch has either
+        if not isinstance(error, MemoryError) and "memory" not in str(error):
+            raise
+        _end(f"not enough memory ({str(error).splitlines()[0] if str(error) else 'none left'}): {LESS}")
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _end(message: str) -> None:
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(2)

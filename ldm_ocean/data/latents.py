@@ -22,6 +22,7 @@ from ..codec import Codec
 from ..errors import UserError
 from ..io.atomic import put_in_place, remove
 from ..io.packed import read_array
+from ..io.untrusted import open_group
 from .states import parameters_of
 
 SCHEMA = 1
@@ -138,18 +139,24 @@ def open_latents(path: Path, codec: Codec) -> Latents:
     if not path.exists():
         raise UserError(f"no latents at {path}: run `ldm-ocean encode` first")
     try:
-        group = zarr.open_group(path, mode="r")
+        group = open_group(path)
         attrs, values = dict(group.attrs), read_array(group, "latent").astype("float32")
         labels = {k: read_array(group, k) for k in NUMBERS} | {k: np.array(attrs.pop(k)) for k in NAMES}
         parameters = read_array(group, "parameters")
     except Exception as error:
         raise UserError(f"{path} is not a readable latent store ({error}): run `ldm-ocean encode` again") from error
+    if attrs.get("schema") != SCHEMA:
+        raise UserError(
+            f"{path} has schema {attrs.get('schema')}, this version reads {SCHEMA}: use the matching release"
+        )
     for what, own in (("codec", codec.digest), ("grid", codec.grid.digest)):
         if attrs.get(what) != own:
             raise UserError(
                 f"{path} was encoded with {what} {str(attrs.get(what))[:12]}, this one is {own[:12]}: "
                 "run `ldm-ocean encode` again"
             )
+    if values.shape != (len(labels["setting"]), codec.n_tokens, codec.channels):
+        raise UserError(f"{path} is not a readable latent store (its latents are {values.shape}): encode again")
     broken = np.flatnonzero(~np.isfinite(values).all((1, 2)))
     if len(broken):
         raise UserError(

@@ -1,6 +1,7 @@
 """``open_states``: any prepared store as one canonical data set."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import xarray as xr
 
 from ..errors import UserError, nearest
 from ..io.packed import SUFFIX, read_packed
+from ..io.untrusted import open_group
 
 
 def open_states(path: str | Path, splits: list[str] | None = None, equilibrium: bool | None = None) -> xr.Dataset:
@@ -26,7 +28,9 @@ def open_states(path: str | Path, splits: list[str] | None = None, equilibrium: 
         data = _open_packed(path, splits)
     else:
         try:
-            data = xr.open_dataset(path) if path.is_file() else xr.open_zarr(path, consolidated=False)
+            if path.is_dir():
+                open_group(path)
+            data = xr.open_dataset(path) if path.is_file() else xr.open_zarr(path, consolidated=False, zarr_format=3)
         except Exception as error:
             raise UserError(f"{path} is not a state store ({error}): write one with `ldm-ocean prepare`") from error
         # A folder keeps no order: without one, two processes could number the channels differently.
@@ -36,7 +40,17 @@ def open_states(path: str | Path, splits: list[str] | None = None, equilibrium: 
             data = _select(data, np.isin(data.split.values, splits), f"splits {splits}", path)
     if equilibrium is not None:
         data = _select(data, data.equilibrium.values == equilibrium, f"equilibrium={equilibrium}", path)
+    if "setting" in data.coords:
+        check_names(np.unique(data.setting.values), path)
+    data.encoding["source"] = str(path)
     return data
+
+
+def check_names(names: Iterable[str], where: Path | str) -> None:
+    """UserError for a setting whose name would lead out of the folder that its files go to."""
+    for name in map(str, names):
+        if name in ("", ".", "..") or Path(name).name != name or "\0" in name:
+            raise UserError(f"{where} has a setting called {name!r}: a name must be fit for a file, without slashes")
 
 
 def parameters_of(data: xr.Dataset) -> np.ndarray:
@@ -80,6 +94,7 @@ def _open_packed(path: Path, splits) -> xr.Dataset:
         manifest = json.loads((path / "manifest.json").read_text())
     except ValueError as error:
         raise UserError(f"{path / 'manifest.json'} is not whole ({error}): run `ldm-ocean simulate` again") from error
+    check_names((r["name"] for r in manifest["settings"]), path / "manifest.json")
     records = [r for r in manifest["settings"] if (path / f"{r['name']}{SUFFIX}").exists()]
     known = sorted({r["split"] for r in records})
     for split in splits or []:

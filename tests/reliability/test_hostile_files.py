@@ -1,0 +1,298 @@
+"""Files made to harm: refused in one line, within bounded memory; nothing outside the folder is read or written."""
+
+import json
+import re
+import resource
+import shutil
+import struct
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ldm_ocean import artefacts, cli, open_states, plain_yaml
+from ldm_ocean.config import VaeConfig, load
+from ldm_ocean.constraints import read as read_constraints
+from ldm_ocean.data.latents import open_latents
+from ldm_ocean.errors import UserError
+from ldm_ocean.evaluate import load_config
+from ldm_ocean.io.names import Names
+from ldm_ocean.io.packed import read_packed, write_packed
+from ldm_ocean.io.untrusted import open_group
+
+from ..bad_input.place import Place, sample
+from ..conftest import small_mesh, small_states
+
+ROOT = Path(__file__).resolve().parents[2]
+PICKLING = re.compile(
+    r"\bimport pickle|\bpickle\.|torch\.load\b|allow_pickle|\byaml\.load\((?!text, _Loader)|(?<![.\w])(eval|exec)\("
+)
+SPARE = 1 << 30  # bytes that refusing a file may take, at the very most
+
+
+@pytest.fixture(autouse=True)
+def little_memory():
+    """Allocations of more than ``SPARE`` beyond what is in use fail, so that a bomb cannot go unseen."""
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (used + SPARE, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_AS, before)
+
+
+@pytest.mark.reliability("R13")
+def test_no_line_of_ours_can_unpickle_or_run_what_a_file_says():
+    files = [*(ROOT / "ldm_ocean").rglob("*.py"), *ROOT.glob("*.py")]
+    found = [f"{f.name}: {line}" for f in files for line in f.read_text().splitlines() if PICKLING.search(line)]
+    assert len(files) > 100 and not found
+
+
+def test_the_search_for_such_lines_finds_them():
+    lines = ["import pickle", "np.load(f, allow_pickle=True)", "torch.load(f)", "yaml.load(f)", "eval(text)"]
+    assert all(PICKLING.search(line) for line in lines)
+
+
+# --- safetensors and their JSON
+
+
+def header(**entries) -> bytes:
+    text = json.dumps(entries).encode()
+    return struct.pack("<Q", len(text)) + text
+
+
+TENSOR = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
+HEADERS = {
+    "a header of 2^63 bytes": struct.pack("<Q", 2**63) + b"{}",
+    "a header longer than the file": struct.pack("<Q", 10**8) + b"{}",
+    "offsets beyond the file": header(a=TENSOR | {"shape": [2**40], "data_offsets": [0, 2**42]}) + bytes(8),
+    "overlapping tensors": header(a=TENSOR, b=TENSOR) + bytes(8),
+    "offsets backwards": header(a=TENSOR | {"data_offsets": [8, 0]}) + bytes(8),
+    "a shape of NaN": header(a=TENSOR).replace(b"[2]", b"NaN") + bytes(8),
+    "a negative shape": header(a=TENSOR | {"shape": [-2]}) + bytes(8),
+    "a shape that overflows": header(a=TENSOR | {"shape": [2**62, 4]}) + bytes(8),
+    "a shape that is not its bytes": header(a=TENSOR | {"shape": [2**30]}) + bytes(8),
+    "no tensors": header(),
+    "nothing": b"",
+}
+
+
+@pytest.fixture
+def model(road, tmp_path) -> Path:
+    folder = Path(shutil.copytree(road["diffusion"] / "best", tmp_path / "model"))
+    for name in ("codec", "generator"):  # without the sum, which would tell at once
+        change(folder / f"{name}.json", lambda about: about.pop("sha256"))
+    return folder
+
+
+def change(path: Path, how) -> None:
+    about = json.loads(path.read_text())
+    how(about)
+    path.write_text(json.dumps(about))
+
+
+@pytest.mark.parametrize("case", HEADERS)
+@pytest.mark.parametrize("name", ["codec", "generator"])
+def test_a_hostile_safetensors_header_is_one_line(case, name, model):
+    (model / f"{name}.safetensors").write_bytes(HEADERS[case])
+    with pytest.raises(UserError, match=f"no readable {name}"):
+        artefacts.load_generator(model, artefacts.load_codec(model))
+
+
+NETWORKS = {
+    "wide": {"widths": [10**7]},
+    "deep": {"blocks": [10**7]},
+    "wide latents": {"channels": 10**9},
+    "huge strides": {"strides": [[10**6, 10**6, 10**6]]},
+    "negative": {"widths": [-8]},
+    "no number": {"widths": "many"},
+    "other names": {"wodths": [8]},
+}
+
+
+@pytest.mark.parametrize("case", NETWORKS)
+def test_a_model_that_claims_a_network_without_the_weights_for_it_is_one_line(case, model):
+    change(model / "codec.json", lambda about: about["shape"].update(NETWORKS[case]))
+    with pytest.raises(UserError, match="no readable codec"):
+        artefacts.load_codec(model)
+
+
+@pytest.mark.parametrize(
+    "claim", [{"settings": 10**9}, {"shape": {"width": 2**20, "depth": 1, "heads": 2}}, {"shape": 7}]
+)
+def test_so_is_a_generator(claim, model):
+    change(model / "generator.json", lambda about: about.update(claim))
+    with pytest.raises(UserError, match="no readable generator"):
+        artefacts.load_generator(model, artefacts.load_codec(model))
+
+
+@pytest.mark.parametrize("text", ["[]", "3", "null", "{}", '{"schema": 1}', "[" * 100_000, '{"schema": NaN}'])
+def test_json_of_another_form_is_one_line(text, model):
+    (model / "codec.json").write_text(text)
+    with pytest.raises(UserError, match="codec"):
+        artefacts.load_codec(model)
+
+
+# --- Zarr
+
+
+def bomb(store: Path, name: str, **claims) -> None:
+    change(store / name / "zarr.json", lambda about: about.update(claims))
+
+
+def grid_of(*shape) -> dict:
+    return {"name": "regular", "configuration": {"chunk_shape": shape}}
+
+
+BOMBS = {
+    "a huge shape": {"shape": [10**12]},
+    "a shape that overflows": {"shape": [2**62]},
+    "a huge chunk": {"chunk_grid": grid_of(10**12)},
+    "a negative shape": {"shape": [-1]},
+    "a shape of NaN": {"shape": [float("nan")]},
+    "more axes": {"shape": [10**6, 10**6], "chunk_grid": grid_of(10**6, 10**6)},
+}
+
+
+@pytest.mark.parametrize("case", BOMBS)
+def test_a_latent_store_that_claims_what_it_has_not_is_one_line(case, road, tmp_path):
+    store = Path(shutil.copytree(road["latents.zarr"], tmp_path / "l.zarr"))
+    bomb(store, "season", **BOMBS[case])
+    with pytest.raises(UserError, match="not a readable latent store"):
+        open_latents(store, artefacts.load_codec(road["vae"]))
+
+
+@pytest.mark.parametrize("name", ["season", "toce", "tmask"])
+@pytest.mark.parametrize("case", BOMBS)
+def test_a_state_store_likewise(case, name, road, tmp_path):
+    store = Path(shutil.copytree(road["states.zarr"], tmp_path / "s.zarr"))
+    bomb(store, name, **BOMBS[case])
+    with pytest.raises(UserError, match="not a state store"):
+        open_states(store)
+
+
+def test_metadata_that_names_arrays_elsewhere_is_not_followed(road, tmp_path):
+    store = Path(shutil.copytree(road["states.zarr"], tmp_path / "s.zarr"))
+    shutil.move(store / "toce", tmp_path / "toce")
+    about = json.loads((tmp_path / "toce" / "zarr.json").read_text())
+    inline = {"kind": "inline", "must_understand": False, "metadata": {"../toce": about, "toce": about}}
+    change(store / "zarr.json", lambda d: d.update(consolidated_metadata=inline))
+    assert "toce" not in set(open_group(store).array_keys()) | set(open_states(store).data_vars)
+
+
+def packed_bomb(path: Path) -> None:
+    """A zip whose array of zeros claims a terabyte."""
+    states = small_states(1)[["toce"]].reset_coords(drop=True)
+    write_packed(path, states.drop_vars(list(states.coords)), small_mesh())
+    content = {}
+    with zipfile.ZipFile(path) as old:
+        content = {n: old.read(n) for n in old.namelist()}
+    about = json.loads(content["toce/zarr.json"])
+    about |= {"shape": [10**12, 1], "chunk_grid": grid_of(10**12, 1)}
+    content["toce/zarr.json"] = json.dumps(about).encode()
+    with zipfile.ZipFile(path, "w") as new:
+        for name, data in content.items():
+            new.writestr(name, data)
+
+
+def test_a_packed_file_likewise(tmp_path):
+    packed_bomb(tmp_path / "a.zarr.zip")
+    with pytest.raises(ValueError, match="toce claims"):
+        read_packed(tmp_path / "a.zarr.zip", small_mesh())
+
+
+@pytest.mark.parametrize("name", ["../evil", "/tmp/evil", "a/b", "..", ""])
+def test_a_setting_whose_name_leads_elsewhere_is_refused_from_every_source(name, tmp_path, road):
+    (tmp_path / "packed").mkdir()
+    about = {"settings": [{"name": name, "split": "train"}], "days_per_year": 360, "ranges": {}, "model": ""}
+    (tmp_path / "packed" / "manifest.json").write_text(json.dumps(about))
+    states = small_states().drop_vars("setting").assign_coords(setting=("sample", np.full(24, name)))
+    states.to_zarr(tmp_path / "s.zarr", consolidated=False)
+    for path in (tmp_path / "packed", tmp_path / "s.zarr"):
+        with pytest.raises(UserError, match="without slashes"):
+            open_states(path)
+    p = Place(road, tmp_path)
+    asked = ["prepare", p.output(), "--mesh", p.mesh(), "--out", p.folder / "n.zarr", f"--setting={name}"]
+    if name:  # an empty one is the file's own
+        with pytest.raises(SystemExit) as end:
+            cli.main([str(a) for a in asked])
+        assert end.value.code == 2 and not (p.folder / "n.zarr").exists()
+
+
+# --- YAML
+
+TRICKS = {
+    "reads the environment": ("x: ${oc.env:HOME}", "interpolation"),
+    "refers to itself": ("x: ${x}", "interpolation"),
+    "calls a resolver": ("x: ${oc.create:${y}}\ny: 1", "interpolation"),
+    "hides in a key": ("${oc.env:HOME}: 1", "interpolation"),
+    "unfolds to terabytes": (
+        "a: &a [1,1,1,1,1,1,1,1,1]\n"
+        + "".join(f"{b}: &{b} [{','.join([f'*{a}'] * 9)}]\n" for a, b in zip("abcdefgh", "bcdefghi", strict=True)),
+        "anchors",
+    ),
+    "contains itself": ("a: &a [*a]", "anchors"),
+    "merges": ("a: &a {x: 1}\nb: {<<: *a}", "anchors"),
+    "names code": ("x: !!python/object/apply:os.system [ls]", "tag"),
+    "names a type": ("x: !!binary aGVsbG8=", "tag"),
+    "is an abyss": ("[" * 100_000, "brackets"),
+    "is an abyss of blocks": ("".join("  " * n + "a:\n" for n in range(300)), "brackets"),
+    "has a number of a million digits": ("x: " + "1" * 10**6, "YAML|MiB"),
+    "has a key twice": ("x: 1\nx: 2", "twice"),
+    "is no text": ("x: \x00", "YAML"),
+    "is too large": ("x: 1\n" + "#" * (2 << 20), "MiB"),
+}
+
+
+@pytest.mark.parametrize("case", TRICKS)
+def test_tricks_of_yaml_are_one_line_wherever_we_read_it(case, tmp_path, road):
+    text, says = TRICKS[case]
+    path = tmp_path / "t.yaml"
+    path.write_text(text)
+    codec = artefacts.load_codec(road["vae"])
+    for reader in (
+        lambda: load(VaeConfig, "vae", [f"train={path}"]),
+        lambda: load(VaeConfig, "vae", [f"experiment={path}"]),
+        lambda: load_config(path),
+        lambda: Names.load(path),
+        lambda: read_constraints(path, codec.fields, codec.grid),
+    ):
+        with pytest.raises(UserError, match=says) as refused:
+            reader()
+        assert "\n" not in str(refused.value) and len(str(refused.value)) < 400 + len(str(path))
+
+
+def test_a_trick_given_to_a_command_ends_with_exit_code_2(road, tmp_path, capsys):
+    p = Place(road, tmp_path)
+    trick = p.write("c.yaml", "stability: {tolerance: '${oc.env:HOME}'}")
+    with pytest.raises(SystemExit) as end:
+        cli.main([str(a) for a in sample(p, "--constraints", trick)])
+    (line,) = capsys.readouterr().err.splitlines()
+    assert end.value.code == 2 and line.startswith("error: ") and "interpolation" in line
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text(alphabet=st.sampled_from("ab1.:-[]{}&*!|>#'\"\n \t,?%@`$<~0e"), max_size=40))
+def test_whatever_is_written_becomes_plain_data_or_one_line(text):
+    try:
+        found = plain_yaml.parse(text, "it")
+    except UserError as error:
+        assert str(error).startswith("it") and "\n" not in str(error)
+    else:
+        assert json.dumps(found, default=str) is not None
+
+
+LEAVES = st.none() | st.booleans() | st.integers(-(10**9), 10**9) | st.floats(-1e9, 1e9) | st.text("abc", max_size=5)
+KEYS = st.text("xyz", min_size=1, max_size=3)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.recursive(
+        LEAVES, lambda part: st.lists(part, max_size=3) | st.dictionaries(KEYS, part, max_size=3), max_leaves=8
+    )
+)
+def test_plain_data_comes_back_as_it_was_written(data):
+    assert plain_yaml.parse(json.dumps(data), "it") == data
