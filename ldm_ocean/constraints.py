@@ -219,8 +219,7 @@ def _value(key: str, value: Any, where: str, grid: OceanGrid) -> Any:
 def _steps_of(path: Path, fields: Fields, grid: OceanGrid) -> tuple[float, ...]:
     """Mean density steps of a store's states, of those in equilibrium if there are any."""
     data = open_states(path)
-    if OceanGrid.from_dataset(data).digest != grid.digest:
-        raise UserError(f"{path} holds another grid than the model's: prepare its states on the model's mesh")
+    grid.check_same(OceanGrid.from_dataset(data), str(path), "prepare its states on the model's mesh")
     settled = data.equilibrium.values if "equilibrium" in data.coords else np.zeros(data.sizes["sample"], bool)
     data = data.isel(sample=np.flatnonzero(settled)) if settled.any() else data
     return Stratification.like(torch.from_numpy(fields.stack(data, grid)), fields, grid).steps

@@ -11,7 +11,6 @@ from .data.fields import Fields
 from .data.latents import write_latents
 from .data.normaliser import Normaliser
 from .data.states import open_states
-from .errors import UserError
 from .grid import OceanGrid
 from .io.lock import only_writer
 
@@ -39,11 +38,7 @@ def run(args: argparse.Namespace) -> None:
 def _encode(args: argparse.Namespace) -> None:
     states = open_states(args.states)
     codec = artefacts.load_codec(args.codec) if args.codec else identity_codec(args.states, args.identity)
-    theirs, own = OceanGrid.from_dataset(states).digest, codec.grid.digest
-    if own != theirs:
-        raise UserError(
-            f"codec and states have different grids ({own[:12]}, {theirs[:12]}): prepare the states on the codec's mesh"
-        )
+    codec.grid.check_same(OceanGrid.from_dataset(states), "the store", "prepare its states on the codec's mesh")
     count, megabytes = states.sizes["sample"], 2e-6 * states.sizes["sample"] * codec.n_tokens * codec.channels
     print(f"{count} states → {codec.n_tokens} × {codec.channels} latents each, {megabytes:.1f} MB")
     write_latents(args.out, codec, states)

@@ -101,8 +101,7 @@ class StoredStates:
 
 def score_model(model, store: xr.Dataset, config: EvaluateConfig) -> dict:
     """``evaluate`` and ``score_context`` of an ``OceanLDM`` on the settings of ``store``."""
-    if OceanGrid.from_dataset(store).digest != model.grid.digest:
-        raise UserError("the store holds another grid than the model's: prepare the states on the model's mesh")
+    model.grid.check_same(OceanGrid.from_dataset(store), "the store", "prepare its states on the model's mesh")
     generate, reconstruct = model_functions(model)
     baselines = Baselines.fit(training_states(store), model.grid, model.fields, config.baselines)
     result = evaluate(generate, store, model.grid, model.fields, baselines, config, reconstruct)

@@ -83,6 +83,11 @@ class OceanGrid:
             h.update(np.packbits(values).tobytes() if values.dtype == bool else values.astype("float32").tobytes())
         return h.hexdigest()
 
+    def check_same(self, other: "OceanGrid", what: str, mend: str) -> None:
+        """UserError, with both hashes, unless ``other``, on which ``what`` lies, is this one."""
+        if self.digest != other.digest:
+            raise UserError(f"{what} lies on another grid ({other.digest[:12]}, not {self.digest[:12]}): {mend}")
+
     def to_dataset(self) -> xr.Dataset:
         """The mesh as a data set in NEMO's names."""
         dims = {1: ("depth",), 2: ("y", "x"), 3: ("depth", "y", "x")}

@@ -83,10 +83,9 @@ class OceanLDM:
     @torch.no_grad()
     def encode(self, states: xr.Dataset) -> torch.Tensor:
         """Canonical states (sample, …) on this model's grid → latents (sample, N, C)."""
-        own, theirs = self.grid.digest, OceanGrid.from_dataset(states).digest if "tmask" in states else self.grid.digest
-        if own != theirs:
-            raise UserError(
-                f"the states' grid hashes to {theirs[:12]}, the model's to {own[:12]}: prepare them on the model's mesh"
+        if "tmask" in states:
+            self.grid.check_same(
+                OceanGrid.from_dataset(states), "the data set", "prepare its states on the model's mesh"
             )
         x = torch.from_numpy(self.fields.stack(states, self.grid)).to(self.device)
         return torch.cat([self.codec.encode(chunk) for chunk in x.split(32)])

@@ -10,7 +10,7 @@ from pathlib import Path
 import xarray as xr
 from tqdm import tqdm
 
-from .data.states import open_states
+from .data.states import check_names, open_states
 from .errors import UserError
 from .grid import OceanGrid
 from .io.lock import only_writer
@@ -49,6 +49,7 @@ def prepare(
     """
     parameters, out = {k: float(v) for k, v in (parameters or {}).items()}, Path(out)
     asked = (parameters, setting, split, equilibrium, variables, equation_of_state)
+    check_names([setting], "--setting")
     call = _name_of(asked, [*sources, *filter(None, (mesh, mapping))])
     with only_writer(out):
         if out.exists() and call in (states := open_states(out)).attrs.get(CALLS, []):
@@ -79,8 +80,7 @@ def _name_of(asked: tuple, files: Iterable[Path]) -> str:
 def _check_same(out: Path, grid: xr.Dataset, fields: dict, setting: str, split: str):
     """What is added to a store must be states of the same ocean."""
     old = open_states(out)
-    if OceanGrid.from_dataset(old).digest != OceanGrid.from_dataset(grid).digest:
-        raise UserError(f"{out} holds another grid: write to another store")
+    OceanGrid.from_dataset(grid).check_same(OceanGrid.from_dataset(old), str(out), "write to another store")
     known = {str(k) for k, v in old.data_vars.items() if "mask" in v.attrs}
     if known != set(fields):
         raise UserError(

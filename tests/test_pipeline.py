@@ -158,7 +158,7 @@ def test_parameters_outside_the_training_range_warn_and_strict_refuses(model):
 def test_a_state_on_another_grid_is_refused(model, states):
     moved = states.copy(deep=True)
     moved["tmask"][0, 4, 3] = 0
-    with pytest.raises(UserError, match="hashes to"):
+    with pytest.raises(UserError, match="another grid"):
         model.encode(moved)
 
 

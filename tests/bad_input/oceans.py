@@ -54,7 +54,7 @@ def prepare_into_an_existing_store(p):
     return ["prepare", p.output(), "--mesh", p.mesh(), "--out", p.states]
 
 
-@case("holds another grid")
+@case("lies on another grid")
 def prepare_append_to_a_store_of_another_grid(p):
     store = p.store(lambda d: d)
     return ["prepare", p.output(), "--mesh", p.mesh(with_island_of_all_points), "--out", store, "--append"]

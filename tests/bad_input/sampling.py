@@ -85,7 +85,7 @@ def sample_in_a_season_counted_in_days(p):
     return sample(p, "--season", "200")
 
 
-@case("hashes to")
+@case("lies on another grid")
 def sample_from_a_context_on_another_grid(p):
     return sample(p, "--context", p.store(with_island))
 

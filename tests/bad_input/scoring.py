@@ -16,7 +16,7 @@ def encode_something_that_is_no_store(p):
     return ["encode", p.vae / "best", "--codec", p.vae, "--out", p.folder / "l.zarr"]
 
 
-@case("different grids")
+@case("lies on another grid")
 def encode_states_on_another_mask(p):
     return ["encode", p.store(with_island), "--codec", p.vae, "--out", p.folder / "l.zarr"]
 
