@@ -196,8 +196,10 @@ def _step(accelerator, wrapped, task, optimiser, config, order, samples, micro, 
         total += loss.detach()
     total = float(accelerator.reduce(total, "mean"))
     if not math.isfinite(total):
-        raise FloatingPointError(f"the loss is not finite at sample {samples}: lower train.lr or look at the data")
-    torch.nn.utils.clip_grad_norm_(task.model.parameters(), config.clip)
+        raise UserError(f"the loss is not finite at sample {samples}: lower train.lr={config.lr:g}, look at the data")
+    size = torch.nn.utils.clip_grad_norm_(task.model.parameters(), config.clip)
+    if not torch.isfinite(size):
+        raise UserError(f"gradients are not finite at sample {samples}: lower train.lr={config.lr:g}, look at the data")
     for group in optimiser.param_groups:
         group["lr"] = learning_rate(samples + config.global_batch_size / 2, config)
     optimiser.step()
