@@ -87,7 +87,8 @@ class Codec(nn.Module):
         """Set the mean latent of each token and the scale of each channel from training states."""
         self.token_mean.zero_()
         self.channel_scale.fill_(1.0)
-        latents = torch.cat([self.encode(chunk) for chunk in states.split(batch)]).double()
+        device = self.token_mean.device
+        latents = torch.cat([self.encode(chunk.to(device)) for chunk in states.split(batch)]).double()
         mean = latents.mean(0)
         self.token_mean.copy_(mean)
         self.channel_scale.copy_((latents - mean).square().mean((0, 1)).sqrt().clamp_min(1e-6))

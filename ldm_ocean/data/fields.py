@@ -3,6 +3,8 @@
 A state is a tensor (V, D, Y, X). A variable without depth is a channel that is wet at the surface only.
 """
 
+import os
+import tempfile
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -91,9 +93,23 @@ class Fields(tuple[Field, ...]):
             if not np.isfinite(target).all():
                 sample, *cell = np.argwhere(~np.isfinite(target))[0]
                 raise UserError(
-                    f"{f.name} is not finite at wet cell {tuple(map(int, cell))} of sample {sample}: "
-                    "mend it or the mask"
+                    f"{f.name} is not finite at wet cell {tuple(map(int, cell))} of sample {sample}"
+                    f"{_place(data, int(sample))}: mend it or the mask"
                 )
+        return out
+
+    def stack_on_disk(self, data: xr.Dataset, grid: OceanGrid, batch: int = 32) -> np.ndarray:
+        """``stack`` in a file that has no name and goes with the process: memory holds what is looked at, no more."""
+        shape = (data.sizes["sample"], len(self), *grid.shape)
+        with tempfile.TemporaryFile() as file:
+            try:
+                os.posix_fallocate(file.fileno(), 0, 4 * int(np.prod(shape)))
+            except OSError as error:
+                room = f"{4e-9 * np.prod(shape):.1f} GB of states in {tempfile.gettempdir()}"
+                raise UserError(f"no room for {room} ({error.strerror}): set TMPDIR to a place that has it") from error
+            out = np.memmap(file, "float32", "r+", shape=shape)
+        for start in range(0, len(out), batch):
+            out[start : start + batch] = self.stack(data.isel(sample=slice(start, start + batch)), grid)
         return out
 
     def unstack(self, states: np.ndarray, grid: OceanGrid) -> xr.Dataset:
@@ -105,3 +121,11 @@ class Fields(tuple[Field, ...]):
             dims = ("sample", "depth", "y", "x") if f.deep else ("sample", "y", "x")
             data[f.name] = (dims, values if f.deep else values[:, 0], {**f.attrs, "mask": f.mask})
         return xr.Dataset(data)
+
+
+def _place(data: xr.Dataset, sample: int) -> str:
+    """Where a sample comes from, as far as the data set knows: `` (setting s01, season 0.25, of states.zarr)``."""
+    labels = [k for k in ("setting", "season") if k in data.coords and data[k].dims == ("sample",)]
+    known = [f"{k} {data[k].values[sample]}" for k in labels]
+    known += [f"of {data.encoding['source']}"] if "source" in data.encoding else []
+    return f" ({', '.join(known)})" if known else ""

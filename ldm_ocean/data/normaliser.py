@@ -32,11 +32,15 @@ class Normaliser(nn.Module):
         out = cls(states.shape[1:])
         weights = volumes.numpy()
         mean = states.mean(0, dtype="float64")
-        anomalies = states - mean
+        square, step_square = np.zeros(mean.shape), np.zeros(mean[:, 1:].shape)
+        for state in states:  # one by one: there may be more of them than memory holds
+            anomaly = state - mean
+            square += anomaly**2
+            step_square += np.diff(anomaly, axis=1) ** 2
         out.mean.copy_(torch.from_numpy(mean))
-        out.scale.copy_(_spread(anomalies, weights))
+        out.scale.copy_(_spread(square / len(states), weights))
         pairs = weights[:, 1:] * (weights[:, :-1] > 0)
-        out.step_scale[:, :-1] = _spread(anomalies[:, :, 1:] - anomalies[:, :, :-1], pairs)
+        out.step_scale[:, :-1] = _spread(step_square / len(states), pairs)
         out.scale[out.scale == 0] = 1.0  # a level without variance: all land, or a constant
         return out
 
@@ -49,7 +53,8 @@ class Normaliser(nn.Module):
         return x * self.scale[..., None, None] + self.mean
 
 
-def _spread(anomalies: np.ndarray, weights: np.ndarray) -> torch.Tensor:
-    square = np.einsum("nvkyx,vkyx->vk", anomalies.astype("float64") ** 2, weights) / len(anomalies)
+def _spread(square: np.ndarray, weights: np.ndarray) -> torch.Tensor:
+    """Root of the weighted mean over a level, (V, K), of mean squares (V, K, Y, X)."""
+    square = (square * weights).sum((-2, -1))
     total = weights.sum((-2, -1))
     return torch.from_numpy(np.sqrt(np.divide(square, total, out=np.zeros_like(square), where=total > 0))).float()

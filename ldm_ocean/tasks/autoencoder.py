@@ -21,7 +21,7 @@ SHAPE = ("strides", "widths", "blocks", "channels")
 
 
 class AutoencoderTask(nn.Module):
-    """States in memory, random mixtures of anomalies, reconstruction loss.
+    """States on disk, those of a batch in memory; random mixtures of anomalies, reconstruction loss.
 
     Anomalies add: any linear mixture of them is nearly a state the model could have seen under other parameters, so
     mixtures keep the autoencoder from learning the few training settings by heart.
@@ -43,18 +43,18 @@ class AutoencoderTask(nn.Module):
             raise UserError(
                 f"{config.data.states} needs samples for training and for validation: see data.train, data.validation"
             )
-        states = self.fields.stack(data, self.grid)
+        states, held_out = (
+            self.fields.stack_on_disk(data.isel(sample=np.flatnonzero(which)), self.grid) for which in (split, ~split)
+        )
         torch.manual_seed(config.train.seed)  # the initial weights
         self.model = Autoencoder(self.fields, self.grid, **{k: getattr(config.model, k) for k in SHAPE})
         volumes = self.fields.volumes(self.grid)
-        self.model.normaliser.load_state_dict(Normaliser.fit(states[split], volumes).state_dict())
-        self.anomalies = self.model.normalise(torch.from_numpy(states[split]))
-        self.physical = torch.from_numpy(states[split])
-        self.held_out = torch.from_numpy(states[~split])
+        self.model.normaliser.load_state_dict(Normaliser.fit(states, volumes).state_dict())
+        self.states, self.held_out = torch.from_numpy(states), torch.from_numpy(held_out)
         self.criterion = ReconstructionLoss(volumes, self.model.normaliser, config.model.vertical, config.model.power)
         self.register_buffer("volumes", volumes, persistent=False)
         self.options: AutoencoderModel = config.model
-        self.seed, self.size = config.train.seed, len(self.anomalies)
+        self.seed, self.size = config.train.seed, len(self.states)
         if config.model.initial:
             artefacts.load_matching(self.model, Path(config.model.initial))
 
@@ -63,15 +63,18 @@ class AutoencoderTask(nn.Module):
         states, noise = [], []
         for index, position in zip(indices, positions, strict=True):
             draw = generator(self.seed, 1, position)
-            state = self.anomalies[index]
+            state = self._anomaly(index)
             if torch.rand((), generator=draw) < self.options.mixtures:
-                other = self.anomalies[int(torch.randint(self.size, (), generator=draw))]
+                other = self._anomaly(int(torch.randint(self.size, (), generator=draw)))
                 angle = 2 * torch.pi * torch.rand((), generator=draw)
                 state = angle.cos() * state + angle.sin() * other
             states.append(state)
             noise.append(torch.randn(self.options.channels, *self.model.latent_shape, generator=draw))
-        device = self.volumes.device
-        return {"states": torch.stack(states).to(device), "noise": torch.stack(noise).to(device)}
+        return {"states": torch.stack(states), "noise": torch.stack(noise).to(self.volumes.device)}
+
+    def _anomaly(self, index: int) -> torch.Tensor:
+        """Normalised anomaly (V, D, Y, X) of a training state."""
+        return self.model.normalise(self.states[index].to(self.volumes.device))
 
     def forward(self, batch: dict) -> torch.Tensor:
         """Loss of the batch, (1,)."""
@@ -110,5 +113,5 @@ class AutoencoderTask(nn.Module):
         with torch.no_grad():
             for p in self.model.parameters():
                 p.copy_(p.half())
-        self.model.fit_statistics(self.physical.to(self.volumes.device))
+        self.model.fit_statistics(self.states)
         artefacts.save_codec(folder, self.model)

@@ -1,0 +1,133 @@
+"""A store far larger than memory: training and encoding hold what they look at; no file stays open behind them."""
+
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from ldm_ocean import open_states
+from ldm_ocean.data.fields import Fields
+from ldm_ocean.errors import UserError
+from ldm_ocean.grid import OceanGrid
+
+from ..conftest import CF, SHORT, SMALL_VAE, small_mesh, small_states
+
+pytestmark = pytest.mark.reliability("R24")
+
+ROOT = Path(__file__).resolve().parents[2]
+TRAIN = """
+import resource, sys
+from pathlib import Path
+from ldm_ocean import cli, engine, artefacts
+from ldm_ocean.config import VaeConfig, load
+from ldm_ocean.tasks.autoencoder import AutoencoderTask
+
+def used():
+    return 1024 * int(next(x for x in open("/proc/self/status") if x.startswith("VmData")).split()[1])
+
+def open_files():
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+spare, folder, arguments = int(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:]
+import ldm_ocean.report.figures  # what the first validation would import
+resource.setrlimit(resource.RLIMIT_DATA, (used() + spare, -1))
+config = load(VaeConfig, "vae", arguments)
+task = AutoencoderTask(config)
+seen, batch = [], task.batch
+
+def watched(indices, positions):
+    seen.append((used(), open_files()))
+    return batch(indices, positions)
+
+task.batch = watched
+engine.fit(task, config.train, folder / "vae")
+states = config.data.states
+cli.main(["encode", states, "--codec", str(folder / "vae"), "--out", str(folder / "latents.zarr")])
+half = len(seen) // 2
+print(max(m for m, _ in seen[half:]) - max(m for m, _ in seen[:half]), seen[-1][1] - seen[half][1])
+"""
+
+
+def large_store(path: Path, count: int, shape: tuple[int, int, int]) -> int:
+    """``count`` states of two settings, written a few at a time; bytes of them as float32."""
+    states, mesh = small_states(2, 1, shape=shape), small_mesh(shape)
+    states = states.drop_vars(list(mesh.data_vars))[list(CF)]
+    split = np.array(["train"] * (count - 8) + ["validation"] * 8)
+    rng = np.random.default_rng(0)
+    for start in range(0, count, 8):
+        some = states.isel(sample=np.zeros(8, int)) + 0.1 * xr.DataArray(rng.standard_normal(8), dims="sample")
+        some = some.assign({k: some[k].astype("float32").assign_attrs(states[k].attrs) for k in CF})
+        here = slice(start, start + 8)
+        labels = {
+            "setting": split[here],
+            "split": split[here],
+            "season": rng.random(8),
+            "equilibrium": np.full(8, True),
+        }
+        labels |= {"wind": rng.random(8), "mixing": rng.random(8)}
+        some = some.drop_vars(list(some.coords)).assign_coords({k: ("sample", v) for k, v in labels.items()})
+        how = {"append_dim": "sample"} if start else {"mode": "w"}
+        some.drop_attrs(deep=False).to_zarr(path, consolidated=False, **how)
+    attrs = {**mesh.attrs, "parameters": ["wind", "mixing"]}
+    mesh.assign_attrs(attrs).to_zarr(path, mode="a", consolidated=False)
+    return 4 * count * len(CF) * int(np.prod(shape))
+
+
+def train(folder: Path, count: int, shape: tuple[int, int, int], spare: int, samples: int) -> tuple[int, list[int]]:
+    size = large_store(folder / "s.zarr", count, shape)
+    arguments = [f"data.states={folder / 's.zarr'}", *SMALL_VAE, *SHORT, f"train.samples={samples}"]
+    arguments += [f"train.checkpoint_every={samples}", f"train.validate_every={samples // 2}"]
+    command = [sys.executable, "-c", TRAIN, str(spare), str(folder), *arguments]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return size, [int(x) for x in done.stdout.split()[-2:]]
+
+
+@pytest.mark.slow
+def test_a_store_of_ten_times_the_memory_trains_a_thousand_steps_in_flat_memory(tmp_path, record_property):
+    spare = 256 << 20
+    size, (growth, files) = train(tmp_path, 1600, (20, 65, 65), spare, 8000)
+    assert size > 10 * spare
+    assert growth < 32 << 20 and files <= 0
+    record_property(
+        "report", f"{size >> 20} MiB of states within {spare >> 20} MiB: grew {growth >> 10} KiB, {files} files"
+    )
+
+
+def test_states_stacked_on_disk_are_those_stacked_in_memory_and_take_none(states, fields, grid):
+    on_disk = fields.stack_on_disk(states, grid, batch=5)
+    assert np.array_equal(on_disk, fields.stack(states, grid))
+
+
+def test_a_store_larger_than_memory_is_stacked_on_disk(tmp_path):
+    """45 MiB of states where 20 MiB can be had."""
+    size = large_store(tmp_path / "s.zarr", 64, (10, 60, 60))
+    many = open_states(tmp_path / "s.zarr")
+    grid, fields = OceanGrid.from_dataset(many), Fields.from_dataset(many, list(CF))
+    fields.stack(many.isel(sample=[0]), grid)  # what is imported and started once
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    status = Path("/proc/self/status").read_text().splitlines()
+    used = 1024 * int(next(x for x in status if x.startswith("VmData")).split()[1])
+    resource.setrlimit(resource.RLIMIT_DATA, (used + (20 << 20), before[1]))
+    try:
+        out = fields.stack_on_disk(many, grid, batch=8)
+        with pytest.raises(MemoryError):
+            np.ones(out.shape, "float32")
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, before)
+    assert size == out.nbytes > 40 << 20 and np.isfinite(out).all() and out[-1].any()
+
+
+def test_no_room_for_the_states_on_disk_is_one_line(states, fields, grid, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("ldm_ocean.data.fields.os.posix_fallocate", full)
+    with pytest.raises(UserError, match=r"no room for .* set TMPDIR"):
+        fields.stack_on_disk(states, grid)
