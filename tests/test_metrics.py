@@ -1,10 +1,5 @@
 """Kernels have closed forms; accumulators do not care how the data are split."""
 
-import itertools
-import os
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 import scoringrules
@@ -244,58 +239,8 @@ def test_accumulated_scores_equal_the_kernels_on_all_data(data):
         torch.testing.assert_close(own, kernels.rank_histogram(e[:, :, v], y[:, v], volumes[v]))
 
 
-@settings(max_examples=20, deadline=None)
-@given(st.lists(st.integers(1, 6), min_size=1, max_size=3, unique=True))
-def test_scores_are_the_same_whatever_the_batches_and_ranks(cuts):
-    w = torch.from_numpy(np.random.default_rng(0).uniform(0, 2, (2, *SHAPE)))
-    ensemble, truth = torch.from_numpy(draw(3, 7, 2, *SHAPE)), torch.from_numpy(draw(7, 2, *SHAPE, seed=1))
-    bounds = [0, *sorted(cuts), 7]
-    parts = [slice(a, b) for a, b in itertools.pairwise(bounds)]
-    for new, arguments in (
-        (lambda: EnsembleScore(w), lambda s: (ensemble[:, s], truth[s])),
-        (lambda: RankHistogram(w, 3), lambda s: (ensemble[:, s], truth[s])),
-        (lambda: StateError(w, truth.mean(0)), lambda s: (ensemble[0, s], truth[s])),
-    ):
-        whole = accumulate(new(), [arguments(slice(None))]).compute()
-        same(whole, accumulate(new(), [arguments(p) for p in parts]).compute())
-        ranks = [accumulate(new(), [arguments(p)]) for p in parts]
-        for other in ranks[1:]:
-            ranks[0].merge_state(other)
-        same(whole, ranks[0].compute())
-
-
 def test_land_values_never_change_a_score(data):
     volumes, ensemble, truth = data
     loud = ensemble + 1e6 * (volumes == 0)
     plain, shouted = (accumulate(EnsembleScore(volumes), [(e, truth)]).compute() for e in (ensemble, loud))
     same(plain, shouted)
-
-
-GLOO = """
-import sys, torch, torch.distributed as dist
-from ldm_ocean.metrics import EnsembleScore
-rank, port = int(sys.argv[1]), sys.argv[2]
-torch.manual_seed(0)
-volumes, ensemble, truth = torch.rand(2, 3, 4, 5), torch.randn(3, 7, 2, 3, 4, 5), torch.randn(7, 2, 3, 4, 5)
-whole = EnsembleScore(volumes)
-whole.update(ensemble, truth)
-whole = whole.compute()
-dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
-mine = slice(0, 5) if rank == 0 else slice(5, 7)
-metric = EnsembleScore(volumes)
-metric.update(ensemble[:, mine], truth[mine])
-for name, value in metric.compute().items():
-    torch.testing.assert_close(value, whole[name], rtol=1e-12, atol=1e-14)
-dist.destroy_process_group()
-"""
-
-
-@pytest.mark.slow
-def test_two_real_processes_with_uneven_shares_agree_with_one():
-    import socket
-
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
-    run = [subprocess.Popen([sys.executable, "-c", GLOO, str(r), str(port)], env=os.environ) for r in (0, 1)]
-    assert [p.wait(timeout=120) for p in run] == [0, 0]
