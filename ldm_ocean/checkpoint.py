@@ -56,7 +56,7 @@ def save(folder: Path, model: nn.Module, ema: EMA, optimiser: torch.optim.Optimi
         for file in (*temporary.iterdir(), temporary):
             _flush(file)
         if final.exists():  # a damaged one, which a run that fell back has now reached again
-            _remove(final)
+            shutil.rmtree(final)
         os.replace(temporary, final)
         _flush(folder)
         tidy(final, keep)
@@ -78,7 +78,7 @@ def tidy(latest: Path, keep: int) -> None:
     """Leave ``latest`` and the ``keep`` − 1 before it; newer ones are damaged: the run fell back behind them."""
     kept = [p for p in complete(latest.parent) if p <= latest][-keep:]
     for path in {*complete(latest.parent)}.difference(kept):
-        _remove(path)
+        shutil.rmtree(path)
     _sweep(latest.parent)
 
 
@@ -145,16 +145,9 @@ def _digest(path: Path) -> str:
 
 
 def _sweep(folder: Path) -> None:
-    """Remove what a killed process left half-written or half-removed."""
+    """Remove what a killed process left half-written."""
     for leftover in folder.glob(".*.tmp"):
         shutil.rmtree(leftover)
-
-
-def _remove(path: Path) -> None:
-    """Under another name first: what is half-removed must not be taken for a checkpoint."""
-    hidden = path.with_name(f".{path.name}.old.tmp")
-    os.replace(path, hidden)
-    shutil.rmtree(hidden)
 
 
 def _flush(path: Path) -> None:
