@@ -5,6 +5,8 @@ A command line is a list of ``group=name`` (a file ``configs/<group>/<name>.yaml
 """
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -113,6 +115,15 @@ class DiffusionConfig:
     train: Train = field(default_factory=Train)
 
 
+@contextmanager
+def named(keys: str) -> Iterator[None]:
+    """Put the ``keys`` of the values at fault before a UserError that cannot know them."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{keys}: {error}") from error
+
+
 def load(schema: type, stage: str, arguments: list[str]):
     """Build a ``schema`` instance from the command line ``arguments``; ``stage`` is its key in experiment files.
 
@@ -178,7 +189,7 @@ def _merge(config, schema, key: str, content, where: str):
     _check_keys(tree, schema, "", where)
     try:
         return OmegaConf.merge(config, tree)
-    except OmegaConfBaseException as error:
+    except (OmegaConfBaseException, TypeError, ValueError) as error:  # OmegaConf has either
         raise UserError(f"{key} in {where}: {str(error).splitlines()[0]}") from error
 
 

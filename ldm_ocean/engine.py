@@ -111,6 +111,8 @@ def fit(task: Task, config: Train, run: Path, describe: Callable[[], str] = lamb
     """
     if config.precision not in ("no", "bf16"):
         raise UserError(f"train.precision={config.precision} is not accepted: no or bf16")
+    if config.device == "cuda" and not torch.cuda.is_available():
+        raise UserError("train.device=cuda: there is no GPU here, use auto or cpu")
     accelerator = Accelerator(
         cpu=config.device == "cpu", mixed_precision=config.precision, log_with="tensorboard", project_dir=str(run)
     )

@@ -29,6 +29,10 @@ def test_every_shipped_experiment_loads_for_both_stages(experiment):
         ("train", "key=value"),
         ("train.lr=${oc.env:HOME}", "interpolation"),
         ("model=dit", "unknown key 'model."),
+        ("model.strides={a: 1}", "model.strides"),
+        ("train.warmup=1", "train.warmup=1.0 is not accepted: choose 0 to 0.99"),
+        ("train.keep_last=0", "train.keep_last"),
+        ("model.widths=[8, -1]", "model.widths"),
         ("train={lr: 1}", "no train config"),
     ],
 )

@@ -39,6 +39,8 @@ class Fields(tuple[Field, ...]):
         for name in names or []:
             if name not in known:
                 raise UserError(f"no variable {name!r} among the states{nearest(name, known)}")
+            if (names or []).count(name) > 1:
+                raise UserError(f"the variable {name!r} is named twice: name it once")
         chosen = names or known
         if not chosen:
             raise UserError("the store holds no state variables: run `ldm-ocean prepare` on the files first")

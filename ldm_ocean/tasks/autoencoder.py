@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from .. import artefacts
-from ..config import AutoencoderModel, VaeConfig
+from ..config import AutoencoderModel, VaeConfig, named
 from ..data.fields import Fields
 from ..data.normaliser import Normaliser
 from ..data.states import open_states
@@ -35,9 +35,13 @@ class AutoencoderTask(nn.Module):
         if len(set(stages.values())) > 1:
             counts = [*stages.values()]
             raise UserError(f"model.strides, model.widths, model.blocks hold {counts} entries: give one for each stage")
-        data = open_states(config.data.states, [*config.data.train, *config.data.validation])
-        self.grid = OceanGrid.from_dataset(data)
-        self.fields = Fields.from_dataset(data, config.data.variables)
+        if any(len(stride) != 3 for stride in config.model.strides):
+            raise UserError(f"model.strides={config.model.strides}: give three for each stage (levels, rows, columns)")
+        with named("data.states, data.train, data.validation"):
+            data = open_states(config.data.states, [*config.data.train, *config.data.validation])
+            self.grid = OceanGrid.from_dataset(data)
+        with named("data.variables"):
+            self.fields = Fields.from_dataset(data, config.data.variables)
         split = np.isin(data.split.values, config.data.train)
         if not split.any() or split.all():
             raise UserError(
@@ -56,7 +60,8 @@ class AutoencoderTask(nn.Module):
         self.options: AutoencoderModel = config.model
         self.seed, self.size = config.train.seed, len(self.states)
         if config.model.initial:
-            artefacts.load_matching(self.model, Path(config.model.initial))
+            with named("model.initial"):
+                artefacts.load_matching(self.model, Path(config.model.initial))
 
     def batch(self, indices: list[int], positions: range) -> dict:
         """Normalised anomalies and latent noise for these samples, each from (seed, position) alone."""

@@ -8,7 +8,7 @@ from torch import nn
 
 from .. import artefacts
 from ..conditions import Condition, ParameterScaler, season_angle
-from ..config import DiffusionConfig, DiffusionModel
+from ..config import DiffusionConfig, DiffusionModel, named
 from ..data.latents import open_latents
 from ..diffusion import CURVES, training_sigma
 from ..errors import UserError, nearest
@@ -38,10 +38,14 @@ class DiffusionTask(nn.Module):
             raise UserError(
                 f"model.heads={config.model.heads} does not divide model.width={config.model.width} into even parts"
             )
-        self.codec = artefacts.load_codec(Path(config.codec)).requires_grad_(False)
-        self.latents = open_latents(Path(config.data.latents), self.codec)
-        self.train_index = self._select(config.data.train)
-        self.held_out = self._select(config.data.validation)
+        with named("codec"):
+            self.codec = artefacts.load_codec(Path(config.codec)).requires_grad_(False)
+        with named("data.latents"):
+            self.latents = open_latents(Path(config.data.latents), self.codec)
+        with named("data.train"):
+            self.train_index = self._select(config.data.train)
+        with named("data.validation"):
+            self.held_out = self._select(config.data.validation)
         self.contexts = self._contexts()
         self.shape = {k: getattr(config.model, k) for k in ("width", "depth", "heads")}
         self.scaler = ParameterScaler(self.latents.attrs["parameters"]).fit(self.latents.parameters[self.train_index])
@@ -52,7 +56,8 @@ class DiffusionTask(nn.Module):
         count = len(np.unique(self.latents.setting[i]))
         self.model = artefacts.new_denoiser(self.codec, len(self.scaler.names), count, self.shape)
         if config.model.initial:
-            artefacts.load_matching(self.model, Path(config.model.initial), "generator", "denoiser.")
+            with named("model.initial"):
+                artefacts.load_matching(self.model, Path(config.model.initial), "generator", "denoiser.")
         self.prior_fit = self.model.prior.fit(
             self.latents.values[i], self.asked[i], self.season[i], self.latents.setting[i]
         )

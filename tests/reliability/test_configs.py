@@ -11,13 +11,14 @@ from ldm_ocean.config import DiffusionConfig, VaeConfig
 from ldm_ocean.errors import exit_politely
 
 from ..bad_input.place import Place, train_diffusion, train_vae
+from .limits import only
 
 pytestmark = [pytest.mark.reliability("R22"), pytest.mark.filterwarnings("ignore")]
 
 WRONG = ["many", "[1]", "null", "nan", "", "{a: 1}", "${x}", "[", "true", "1.5e", "&a 1", "-1", "-0.5", "inf", "1e999"]
 INT = ["0", "1", "2", "3", "8"]
 FLOAT = ["0", "1e-8", "1e-3", "0.5", "1", "2", "1e4", "1e30"]
-TEXT = ["auto", "cpu", "cuda:9", "tpu", "no", "bf16", "fp16", "edm", "flow", "edn", "nowhere", "a b"]
+TEXT = ["auto", "cpu", "cuda", "cuda:9", "tpu", "no", "bf16", "fp16", "edm", "flow", "edn", "nowhere", "a b"]
 SPECIAL = {  # few samples, so that all that runs is over soon
     "train.samples": ["1", "8", "16", "17"],
     "train.global_batch_size": ["1", "3", "8", "64"],
@@ -91,9 +92,7 @@ def try_out(number: int, script: str, road, folder, monkeypatch, capsys) -> None
         assert (folder / str(number) / "checkpoints").exists(), asked
         return
     assert code == 2 and len(errors) == 1, (asked, code, errors)
-    named = [a.partition("=")[0] for a in asked]
-    parts = {*named, *(n.rpartition(".")[2] for n in named), *(n.partition(".")[0] for n in named)}
-    assert any(part in errors[0] for part in parts), (asked, errors)
+    assert any(key in errors[0] for key in (a.partition("=")[0] for a in asked)), (asked, errors)
 
 
 @pytest.mark.parametrize("script", STAGES)
@@ -113,5 +112,6 @@ def test_so_do_five_hundred(script, part, road, tmp_path, monkeypatch, capsys):
 def test_the_very_sizes_that_need_a_larger_machine_say_so(road, tmp_path, monkeypatch, capsys):
     place = Place(road, tmp_path)
     arguments = [str(a) for a in train_vae(place, "model.widths=[65536]")][1:]
-    code, errors = outcome("train_vae", arguments, monkeypatch, capsys)
+    with only(4 << 30):
+        code, errors = outcome("train_vae", arguments, monkeypatch, capsys)
     assert code == 2 and "model.widths" in errors[0] and "memory" in errors[0]
