@@ -1,7 +1,8 @@
 """The latent store: what the generator trains on, once on disk.
 
-Zarr v3, sharded by setting, one chunk = one state's packed latents (N, C). Attributes carry the hashes of the codec
-and the grid, the field table and the parameter names. Unwritten chunks read as NaN and are refused, never used.
+Zarr v3, a shard for each setting or less of one, one chunk = one state's packed latents (N, C). Attributes carry the
+hashes of the codec and the grid, the field table and the parameter names. Unwritten chunks read as NaN and are refused,
+never used.
 """
 
 import hashlib
@@ -22,6 +23,7 @@ from ..codec import Codec
 from ..errors import UserError
 from ..io.atomic import put_in_place, remove
 from ..io.packed import read_array
+from ..io.store import SHARD_BYTES
 from ..io.untrusted import open_group
 from .states import parameters_of
 
@@ -54,7 +56,7 @@ def write_latents(path: Path, codec: Codec, states: xr.Dataset, batch: int = 32)
     found = next((p for p in (part, path) if _is_of(p, about, shape)), None)
     if found is None:
         remove(part)
-        _create(part, shape, states, about)
+        _create(part, codec, shape, states, about)
     store, group = found or part, zarr.open_group(found or part, mode="r+")
     samples, shard = shape[0], cast(zarr.Array, group["source"]).chunks[0]
     for start in tqdm(range(0, samples, shard), desc="encode", unit="shard", disable=None):
@@ -86,10 +88,11 @@ def _about(codec: Codec, states: xr.Dataset) -> dict[str, Any]:
     return attrs | {name: states[name].values.tolist() for name in NAMES}
 
 
-def _create(store: Path, shape: tuple[int, int, int], states: xr.Dataset, about: dict[str, Any]) -> None:
+def _create(store: Path, codec: Codec, shape: tuple[int, int, int], states: xr.Dataset, about: dict[str, Any]) -> None:
     """An empty store: labels, no latents."""
-    samples = shape[0]
-    shard = -(-samples // max(len(np.unique(states.setting.values)), 1))
+    samples, settings = shape[0], len(np.unique(states.setting.values))
+    room = SHARD_BYTES // (4 * codec.masks.numel())  # the states of a shard are in memory together
+    shard = int(np.clip(-(-samples // settings), 1, max(room, 1)))
     checked = ZstdCodec(checksum=True)  # a flipped bit is an error, not another ocean
     group = zarr.create_group(store)
     group.create_array(

@@ -2,7 +2,6 @@
 
 import json
 import re
-import resource
 import shutil
 import struct
 import zipfile
@@ -25,6 +24,7 @@ from ldm_ocean.io.untrusted import open_group
 
 from ..bad_input.place import Place, sample
 from ..conftest import small_mesh, small_states
+from .limits import only
 
 ROOT = Path(__file__).resolve().parents[2]
 PICKLING = re.compile(
@@ -36,11 +36,8 @@ SPARE = 1 << 30  # bytes that refusing a file may take, at the very most
 @pytest.fixture(autouse=True)
 def little_memory():
     """Allocations of more than ``SPARE`` beyond what is in use fail, so that a bomb cannot go unseen."""
-    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    before = resource.getrlimit(resource.RLIMIT_AS)
-    resource.setrlimit(resource.RLIMIT_AS, (used + SPARE, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_AS, before)
+    with only(SPARE):
+        yield
 
 
 @pytest.mark.reliability("R13")
