@@ -111,7 +111,7 @@ def _row(own: dict[str, dict]) -> list[str]:
     years = [o["equivalent"] for o in every if "equivalent" in o]
     capped = sum(o.get("capped", 0) for o in every)
     cells.append(f"{'> ' if capped > starts / 2 else ''}{np.median(years):.0f}" if years else "")
-    cells.append(f"{sum(o['nearer_than_cold_ever'] for o in every)} of {starts}" if years else "")
+    cells.append(f"{sum(o['nearer_than_cold_ever'] for o in every):.0f} of {starts}" if years else "")
     held = [share for o in every for share in o.get("held", {}).values()]
     return [*cells, f"{np.mean(held):.0%}" if held else ""]
 

@@ -44,8 +44,8 @@ class Record:
     """What a run has so far: model state, monthly scalars, annual mean states, kinetic energy of the first month.
 
     ``scalars[name]`` (months,); ``years`` (V, D, Y, X) each, the last one of fewer months where ``months`` is no
-    multiple of twelve; ``energy`` [J] at the start and after every group; seconds spent in integrating, in making the
-    restart, and in compiling (of the process that began it). ``blown``: the model left finite numbers.
+    multiple of twelve; ``energy`` [J] at the start and after every group; core-seconds spent in integrating, in making
+    the restart, and in compiling (of the process that began it). ``blown``: the model left finite numbers.
     """
 
     state: dict
@@ -83,10 +83,10 @@ class Laboratory:
     """The compiled model of this process and what it is looked at with."""
 
     def __init__(self, regions: Regions):
-        start = time.perf_counter()
+        start = time.process_time()
         self.model = the_model()
         self.model.advance(self.model.initial(), Parameters(), 0, 1)
-        self.compile_seconds = time.perf_counter() - start
+        self.compile_seconds = time.process_time() - start
         mesh = self.model.mesh()
         self.grid = OceanGrid.from_dataset(mesh)
         self.fields = Fields.from_dataset(dataset([self.model.snapshot(self.model.initial())]))
@@ -141,7 +141,7 @@ def _begin(run: Run, folder: Path, laboratory: Laboratory) -> Record:
     """Through the restart file: what the model starts from is what a user would start it from."""
     from ..simulate import restart
 
-    model, began = laboratory.model, time.perf_counter()
+    model, began = laboratory.model, time.process_time()
     if run.start is None:
         state = model.initial()
     else:
@@ -150,7 +150,7 @@ def _begin(run: Run, folder: Path, laboratory: Laboratory) -> Record:
         file = folder / f"{run.name}.restart.h5"
         restart.write(file, model, restart.begin(model, fields, run.parameters, run.seed, run.day))
         state = restart.read(file, model)
-    took = time.perf_counter() - began
+    took = time.process_time() - began
     record = Record(state, restart_seconds=took, compile_seconds=laboratory.compile_seconds)
     start = laboratory.look(state)
     record.energy.append(np.nan if start is None else laboratory.energy(start))
@@ -159,13 +159,13 @@ def _begin(run: Run, folder: Path, laboratory: Laboratory) -> Record:
 
 def _month(run: Run, record: Record, laboratory: Laboratory) -> None:
     """Thirty days; those of the first month in steps of six, for the kinetic energy."""
-    began, state = time.perf_counter(), None
+    began, state = time.process_time(), None
     for groups in [1] * MONTH_GROUPS if record.months == 0 else [MONTH_GROUPS]:
         record.state, _ = laboratory.model.advance(record.state, run.parameters, run.seed, groups)
         if record.months == 0 and (state := laboratory.look(record.state)) is not None:
             record.energy.append(laboratory.energy(state))
     state = laboratory.look(record.state)
-    record.seconds += time.perf_counter() - began
+    record.seconds += time.process_time() - began
     record.blown = state is None
     if state is None:
         return

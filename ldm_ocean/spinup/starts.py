@@ -60,7 +60,7 @@ class Case:
 
 
 class Roads:
-    """The starting states of a case by road, (sample) with ``season``, and the seconds that each took [s a state]."""
+    """The starting states of a case by road, (sample) with ``season``, and the core-seconds that each took."""
 
     def __init__(self, model: OceanLDM, store: xr.Dataset):
         self.model, self.store = model, store
@@ -70,15 +70,15 @@ class Roads:
         self._baselines: dict[str, Any] = {}
 
     def states(self, road: str, case: Case, members: int, seed: int) -> tuple[xr.Dataset, float]:
-        """At most ``members`` states, and the seconds that one took."""
-        began = time.perf_counter()
+        """At most ``members`` states, and the core-seconds that one took."""
+        began = time.process_time()
         if road == TRUTH and case.truth is not None:
             states = case.truth.isel(sample=slice(members))
         elif road in (GENERATED, FIXED):
             states = self._generated(case, members, seed, road == FIXED)
         else:
             states = self._regressed(road, case, members, seed)
-        return self._bare(states, case), (time.perf_counter() - began) / states.sizes["sample"]
+        return self._bare(states, case), (time.process_time() - began) / states.sizes["sample"]
 
     def _generated(self, case: Case, members: int, seed: int, fix: bool) -> xr.Dataset:
         asked = {k: case.parameters[k] for k in self.model.parameters}
