@@ -107,10 +107,13 @@ def test_members_follow_seed_and_number_whatever_the_batch_and_land_is_zero(fitt
     assert torch.isfinite(three).all() and three.shape[1:] == volumes.shape
 
 
-@pytest.mark.parametrize("sampler", ["sample", "sample_by_all_steps"])
-def test_both_samplers_draw_from_the_distribution_whose_noise_the_network_knows(fitted, data, sampler, monkeypatch):
-    """For normalised states that are one number ± 0.1 in every cell, far outside [−1, 1], the noise is known."""
-    middle, spread = 3.0, 0.1
+@pytest.mark.parametrize(("sampler", "least"), [("sample", 0.75), ("sample_by_all_steps", 0.95)])
+def test_both_samplers_draw_from_the_distribution_whose_noise_the_network_knows(
+    fitted, data, sampler, least, monkeypatch
+):
+    """For normalised states that are one number ± 1 in every cell, far from zero, the noise is known. Few steps with
+    the posterior's variance lose some of the spread."""
+    middle, spread = 2.0, 1.0
     shares = DDPMScheduler(num_train_timesteps=unet.STEPS).alphas_cumprod
 
     def noise(x, t, condition):
@@ -120,8 +123,8 @@ def test_both_samplers_draw_from_the_distribution_whose_noise_the_network_knows(
     monkeypatch.setattr(fitted, "model", noise)
     monkeypatch.setattr(fitted.images, "inverse", lambda images: images)
     drawn = getattr(fitted, sampler)(data[0].parameters[0], 0.3, 4, seed=0)
-    assert float(drawn.mean()) == pytest.approx(middle, abs=0.02)
-    assert float(drawn.std()) == pytest.approx(spread, rel=0.25)
+    assert float(drawn.mean()) == pytest.approx(middle, abs=0.1)
+    assert least < float(drawn.std()) / spread < 1.05
 
 
 def test_the_pace_of_the_network_is_that_of_one_member(fitted):

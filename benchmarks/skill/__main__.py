@@ -106,7 +106,8 @@ def sampling_note(contestants: dict) -> str:
 
     return (
         f"`{PIXEL}` is sampled with {SAMPLING_STEPS} of its {STEPS} steps; `{PIXEL_ALL}`, the same network, as "
-        f"published with all of them, {FEW} members for one seed and without the sweeps."
+        f"published with all of them, {FEW} members for one seed and without the sweeps. Both are clipped (see "
+        "`benchmarks/skill/unet.py`)."
     )
 
 

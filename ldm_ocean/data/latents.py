@@ -52,28 +52,27 @@ def write_latents(path: Path, codec: Codec, states: xr.Dataset, batch: int = 32)
     """
     part = path.with_name(f".{path.name}.part")
     about = _about(codec, states)
-    shape = (len(about["setting"]), codec.n_tokens, codec.channels)
-    found = next((p for p in (part, path) if _is_of(p, about, shape)), None)
-    if found is None:
-        remove(part)
-        _create(part, codec, shape, states, about)
-    store, group = found or part, zarr.open_group(found or part, mode="r+")
-    samples, shard = shape[0], cast(zarr.Array, group["source"]).chunks[0]
+    samples = len(about["setting"])
+    shape = (samples, codec.n_tokens, codec.channels)
+    store = next((p for p in (part, path) if _is_of(p, about, shape)), None)
+    shard = _shard(codec, states) if store is None else _array(store, "source").chunks[0]
     for start in tqdm(range(0, samples, shard), desc="encode", unit="shard", disable=None):
         here = slice(start, min(start + shard, samples))
         x = codec.fields.stack(states.isel(sample=here), codec.grid)
         sources = np.array([_source(state) for state in x])
-        if _holds(group, here, sources):
+        if store is None:  # not before there is something to keep: a mistake in the first states leaves nothing
+            store = _create(part, codec, shape, shard, states, about)
+        if _holds(store, here, sources):
             continue
         if store == path:  # what is not whole does not keep its name
             remove(part)
             os.rename(path, part)
-            store, group = part, zarr.open_group(part, mode="r+")
+            store = part
         with torch.no_grad():
             z = torch.cat([codec.encode(chunk) for chunk in torch.from_numpy(x).split(batch)])
         remove(store / "latent" / "c" / str(start // shard))  # Zarr reads what it writes over, and may not be able to
-        cast(zarr.Array, group["latent"])[here] = z.numpy()
-        cast(zarr.Array, group["source"])[here] = sources
+        _array(store, "latent")[here] = z.numpy()
+        _array(store, "source")[here] = sources
     if store == part:
         put_in_place(part, path)
     return path
@@ -88,11 +87,19 @@ def _about(codec: Codec, states: xr.Dataset) -> dict[str, Any]:
     return attrs | {name: states[name].values.tolist() for name in NAMES}
 
 
-def _create(store: Path, codec: Codec, shape: tuple[int, int, int], states: xr.Dataset, about: dict[str, Any]) -> None:
+def _array(store: Path, name: str) -> zarr.Array:
+    return cast(zarr.Array, zarr.open_group(store, mode="r+")[name])
+
+
+def _shard(codec: Codec, states: xr.Dataset) -> int:
+    """States of one shard: those of a setting, as far as memory should hold them together."""
+    each = -(-states.sizes["sample"] // len(np.unique(states.setting.values)))
+    return int(np.clip(each, 1, max(SHARD_BYTES // (4 * codec.masks.numel()), 1)))
+
+
+def _create(store: Path, codec: Codec, shape: tuple[int, ...], shard: int, states: xr.Dataset, about: dict) -> Path:
     """An empty store: labels, no latents."""
-    samples, settings = shape[0], len(np.unique(states.setting.values))
-    room = SHARD_BYTES // (4 * codec.masks.numel())  # the states of a shard are in memory together
-    shard = int(np.clip(-(-samples // settings), 1, max(room, 1)))
+    remove(store)
     checked = ZstdCodec(checksum=True)  # a flipped bit is an error, not another ocean
     group = zarr.create_group(store)
     group.create_array(
@@ -104,11 +111,12 @@ def _create(store: Path, codec: Codec, shape: tuple[int, int, int], states: xr.D
         fill_value=np.nan,
         compressors=checked,
     )
-    group.create_array("source", shape=(samples,), chunks=(shard,), dtype="uint64", compressors=checked)
+    group.create_array("source", shape=shape[:1], chunks=(shard,), dtype="uint64", compressors=checked)
     group.create_array("parameters", data=parameters_of(states), compressors=checked)
     for name in NUMBERS:
         group.create_array(name, data=states[name].values, compressors=checked)
     group.attrs.update(about)  # last: without them it is no store
+    return store
 
 
 def _is_of(store: Path, about: dict[str, Any], shape: tuple[int, int, int]) -> bool:
@@ -128,10 +136,10 @@ def _source(state: np.ndarray) -> np.uint64:
     return np.frombuffer(hashlib.sha256(state.tobytes()).digest()[:8], "uint64")[0]
 
 
-def _holds(group: zarr.Group, here: slice, sources: np.ndarray) -> bool:
+def _holds(store: Path, here: slice, sources: np.ndarray) -> bool:
     """Whether the store has sound latents of just these states."""
     try:
-        known, latents = (cast(zarr.Array, group[name])[here] for name in ("source", "latent"))
+        known, latents = (_array(store, name)[here] for name in ("source", "latent"))
     except Exception:  # damaged: zip, Zarr and the codec each have their own
         return False
     return np.array_equal(known, sources) and bool(np.isfinite(latents).all())
