@@ -125,11 +125,15 @@ def test_a_killed_loop_goes_on_and_ends_as_if_nothing_had_been(tmp_path, folder,
     out = tmp_path / "killed"
     command = [sys.executable, "-m", "ldm_ocean.cli", *ASKED, "--out", str(out)]
     process = subprocess.Popen(command, cwd=ROOT, start_new_session=True, stderr=subprocess.DEVNULL)
-    while not list(out.glob("runs/*.npz")) and process.poll() is None:
+
+    def finished() -> dict[str, int]:
+        return {p.name: p.stat().st_mtime_ns for p in out.glob("runs/*.npz") if ".tmp" not in p.name}
+
+    while not finished() and process.poll() is None:
         time.sleep(0.05)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    done = {p.name: p.stat().st_mtime_ns for p in out.glob("runs/*.npz") if ".tmp" not in p.name}
+    done = finished()
     assert done and not (out / "spinup.json").exists()
     main([*ASKED, "--out", str(out)])
     again = json.loads((out / "spinup.json").read_text())
