@@ -9,7 +9,6 @@ The date. Idealised forcing follows kt Δt in a year of 360 days, where kt is th
 (share of the year gone) gets the end of day d = round(360 s), 1 ≤ d ≤ 360, of a first year: kt = 86400 d/Δt.
 """
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.resources import files
@@ -22,6 +21,7 @@ import yaml
 
 from ..errors import UserError
 from ..grid import MESH, OceanGrid
+from .atomic import published
 from .checks import check_values
 from .mesh import read_mesh
 from .names import Names
@@ -237,11 +237,8 @@ def _storage(variable: netCDF4.Variable) -> dict:
 @contextmanager
 def _written_whole(path: Path) -> Iterator[Path]:
     """A name to write under; it becomes ``path`` on success and vanishes otherwise."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        yield temporary
-        os.replace(temporary, path)
+        with published(path) as temporary:
+            yield temporary
     except (OSError, RuntimeError) as error:  # netCDF4 has either for a full disk
         raise UserError(f"cannot write {path} ({error}): free space or choose another place") from error
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -32,7 +32,7 @@ def draw_profiles(profiles: dict[str, dict[str, np.ndarray]], units: dict[str, s
                 grid_axes[1, column].set_visible(False)
         for axes, label in zip(grid_axes[:, 0], ["depth [m]", "depth [m], less truth"], strict=False):
             axes.set_ylabel(label)
-        _legend(figure)
+        legend(figure)
         return figure
 
 
@@ -53,7 +53,7 @@ def draw_levels(scores: dict[str, dict[str, list]], titles: dict[str, tuple[str,
             axes.set_title(titles[name][0], fontsize=9)
             axes.set_xlabel(titles[name][1])
         figure.axes[0].set_ylabel("depth [m]")
-        _legend(figure)
+        legend(figure)
         return figure
 
 
@@ -88,13 +88,14 @@ def draw_curves(records: list[dict]) -> Figure | None:
             axes.set_xlabel(axis)
         for axes in every[len(lines) :]:
             axes.set_visible(False)
-        _legend(figure)
+        legend(figure)
         return figure
 
 
-def _legend(figure):
+def legend(figure: Figure, columns: int = 5) -> None:
+    """One legend over all panels."""
     handles = {h.get_label(): h for axes in figure.axes for h in axes.get_legend_handles_labels()[0]}
-    figure.legend(handles=list(handles.values()), loc="outside upper center", ncols=5, fontsize=8)
+    figure.legend(handles=list(handles.values()), loc="outside upper center", ncols=columns, fontsize=8)
 
 
 def _profile(axes, lines, grid):

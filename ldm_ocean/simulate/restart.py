@@ -18,7 +18,7 @@ import numpy as np
 
 from ..errors import UserError
 from ..io.atomic import published
-from ..io.veros import GHOST, SECONDS_PER_DAY
+from ..io.veros import GHOST
 from . import basin
 from .model import LEVELS, NOW, Model
 
@@ -79,7 +79,7 @@ def write(path: Path, model: Model, state: dict) -> None:
     """Veros' own restart file of ``state``; the name appears only when it is whole."""
     veros = model.setup.state
     kept = _kept(veros)
-    times = {"taum1": 0, "tau": NOW, "taup1": 2, "time": float(state["step"]) * basin.STEP_DAYS * SECONDS_PER_DAY}
+    times = {"taum1": 0, "tau": NOW, "taup1": 2, "time": float(state["step"]) * basin.STEP_DAYS * basin.DAY}
     data = {k: np.asarray(state[k] if k in state else times.get(k, getattr(veros.variables, k))) for k in kept}
     with published(path) as temporary, h5py.File(temporary, "w") as file:
         veros_restart.write_to_h5(veros.dimensions, kept, data, file, "core")
@@ -103,7 +103,7 @@ def read(path: Path, model: Model) -> dict:
     turn = NOW - int(data["tau"])
     levels = {k for k in kept if kept[k].dims and kept[k].dims[-1] == "timesteps"}
     own = {k: jnp.roll(data[k], turn, -1) if k in levels else jnp.asarray(data[k]) for k in kept if k in model.evolving}
-    step = round(float(data["time"]) / (basin.STEP_DAYS * SECONDS_PER_DAY))
+    step = round(float(data["time"]) / (basin.STEP_DAYS * basin.DAY))
     return {**model.initial(), **own, "eta": jnp.asarray(eta), "step": jnp.array(step)}
 
 

@@ -162,9 +162,9 @@ def _month(run: Run, record: Record, laboratory: Laboratory) -> None:
     began, state = time.process_time(), None
     for groups in [1] * MONTH_GROUPS if record.months == 0 else [MONTH_GROUPS]:
         record.state, _ = laboratory.model.advance(record.state, run.parameters, run.seed, groups)
-        if record.months == 0 and (state := laboratory.look(record.state)) is not None:
+        state = laboratory.look(record.state)
+        if record.months == 0 and state is not None:
             record.energy.append(laboratory.energy(state))
-    state = laboratory.look(record.state)
     record.seconds += time.process_time() - began
     record.blown = state is None
     if state is None:

@@ -10,6 +10,7 @@ rest              the ocean at rest, as the model begins by itself
 
 import time
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -65,9 +66,16 @@ class Roads:
     def __init__(self, model: OceanLDM, store: xr.Dataset):
         self.model, self.store = model, store
         self.grid, self.fields = model.grid, model.fields
-        if OceanGrid.from_dataset(store).digest != self.grid.digest:
-            raise UserError("the states are not on the model's grid: give those that it was trained on")
+        mend = "give the states that the model was trained on"
+        self.grid.check_same(OceanGrid.from_dataset(store), "the store", mend)
         self._baselines: dict[str, Any] = {}
+
+    @cached_property
+    def training(self) -> tuple[torch.Tensor, np.ndarray, np.ndarray, np.ndarray]:
+        """States (N, V, D, Y, X), parameters, season and setting of the training split."""
+        data = training_states(self.store)
+        x = torch.from_numpy(self.fields.stack(data, self.grid))
+        return x, parameters_of(data), data.season.values, data.setting.values
 
     def states(self, road: str, case: Case, members: int, seed: int) -> tuple[xr.Dataset, float]:
         """At most ``members`` states, and the core-seconds that one took."""
@@ -87,10 +95,7 @@ class Roads:
 
     def _regressed(self, road: str, case: Case, members: int, seed: int) -> xr.Dataset:
         if road not in self._baselines:
-            data = training_states(self.store)
-            x = torch.from_numpy(self.fields.stack(data, self.grid))
-            labels = parameters_of(data), data.season.values, data.setting.values
-            self._baselines[road] = BASELINES[road](self.fields.volumes(self.grid)).fit(x, *labels)
+            self._baselines[road] = BASELINES[road](self.fields.volumes(self.grid)).fit(*self.training)
         order = [case.parameters[k] for k in self.store.attrs["parameters"]]
         drawn = self._baselines[road].sample(np.array(order), case.season, members, seed)
         return self.fields.unstack(drawn.numpy(), self.grid)
