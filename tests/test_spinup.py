@@ -6,10 +6,12 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import xarray as xr
 
 pytest.importorskip("veros")
 
@@ -18,9 +20,9 @@ from ldm_ocean.cli import main
 from ldm_ocean.errors import UserError
 from ldm_ocean.evaluate import load_config
 from ldm_ocean.simulate.basin import Parameters
-from ldm_ocean.spinup.experiment import Plan, _keep_apart
+from ldm_ocean.spinup.experiment import Plan, _keep_apart, _starts
 from ldm_ocean.spinup.run import Record, Run, go_on
-from ldm_ocean.spinup.starts import GENERATED, NEAREST, TRUTH, Case
+from ldm_ocean.spinup.starts import GENERATED, NEAREST, TRUTH, Case, Roads
 
 ROOT = Path(__file__).resolve().parent.parent
 MODEL, STATES = ROOT / "pretrained/dino-coarse", ROOT / "data/dino-coarse"
@@ -91,6 +93,16 @@ def test_parameters_that_nobody_simulated_run_without_a_truth(tmp_path):
     own = json.loads((tmp_path / "asked" / "spinup.json").read_text())["settings"]["asked"]
     assert set(own["roads"]) == {"fixed", "nearest_setting", "eof_gp", "rest"} and "control" not in own
     assert own["roads"]["fixed"]["preflight"]["unstable_volume"] == 0
+
+
+def test_every_setting_draws_members_of_its_own(tmp_path):
+    """With one noise for all, an unlucky member would be met in every setting and count as many."""
+    store, model = open_states(STATES, ["train", "test"]), OceanLDM.from_pretrained(MODEL, "cpu")
+    test = Case.of_setting(store, "test-00", 1)
+    drawn = [_starts(case, Roads(model, store), Plan(1, roads=(GENERATED,)), tmp_path)[GENERATED]["path"]
+             for case in (test, replace(test, name="the same parameters"))]  # fmt: skip
+    one, other = (xr.open_dataset(path).toce.values for path in drawn)
+    assert np.nanmax(np.abs(one - other)) > 0.1
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ldm_ocean.spinup.analysis import annual, control, describe, distance, equivalent_years, shock, trend, windows
+from ldm_ocean.spinup.figures import draw_shock
 from ldm_ocean.spinup.run import Record
 from ldm_ocean.spinup.summary import held, summary
 
@@ -92,3 +93,10 @@ def test_the_summary_is_relative_to_truth_and_says_how_many_starts_are_beyond_th
     assert told["generated"]["equivalent"] == 90.0 and told["generated"]["capped"] == 1
     assert told["truth"]["capped"] == 2 and told["truth"]["equivalent"] == 150.0
     assert told["generated"]["nearer_than_cold_ever"] == 1
+
+
+def test_the_figure_of_shocks_shows_the_largest_of_every_setting():
+    mild, wild = setting([0.0, 0.0]), setting([0.0, 0.0])
+    wild["roads"]["generated"]["starts"][0]["shock"] = 20.0
+    figure = draw_shock({"mild": mild, "wild": wild})
+    assert all(axes.get_ylim()[0] == 0 and axes.get_ylim()[1] > 10 for axes in figure.axes)

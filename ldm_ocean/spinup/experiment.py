@@ -4,14 +4,12 @@ import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import median
+from zlib import crc32
 
 import numpy as np
-import torch
 import xarray as xr
 
-from ..data.fields import Fields
 from ..errors import UserError
-from ..evaluate import training_states
 from ..io.atomic import write_text
 from ..metrics.diagnostics import Diagnostics
 from ..metrics.kernels import normalising_weights
@@ -50,7 +48,8 @@ def spin_up(model: OceanLDM, store: xr.Dataset, cases: list[Case], plan: Plan, f
     runs = {case.name: _runs(case, begun[case.name], plan) for case in cases}
     every = [run for own in runs.values() for road in own.values() for run in road]
     integrate(every, folder / "runs", plan.regions, processes)
-    weights = _weights(store, roads.fields, model)
+    volumes = roads.fields.volumes(roads.grid)
+    weights = normalising_weights(roads.training[0].double(), volumes).numpy()
     settings = {c.name: _setting(c, begun[c.name], runs[c.name], plan, folder / "runs", weights) for c in cases}
     about = {k: getattr(plan, k) for k in ("members", "years", "cold_years", "control_years", "seed")}
     units = Diagnostics(roads.grid, roads.fields, plan.regions).units
@@ -72,13 +71,14 @@ def _keep_apart(model: OceanLDM, cases: list[Case], plan: Plan, folder: Path) ->
 def _starts(case: Case, roads: Roads, plan: Plan, folder: Path) -> dict[str, dict]:
     """Files of starting states by road, with the seconds a state and what was seen before the start."""
     folder.mkdir(parents=True, exist_ok=True)
+    own_noise = plan.seed + crc32(case.name.encode())  # else one unlucky member would be met in every case
     out: dict[str, dict] = {}
     for road in plan.roads:
         if road == REST or (road == TRUTH and case.truth is None):
             continue
         path = folder / f"{case.name}-{road}.nc"
         if not path.exists():
-            states, seconds = roads.states(road, case, plan.members, plan.seed)
+            states, seconds = roads.states(road, case, plan.members, own_noise)
             write_states(states.assign_attrs(seconds_a_state=seconds), path)
         with xr.open_dataset(path) as states:
             looked = check(states, STEP_SECONDS, f"{case.name}, {road}: start")
@@ -92,7 +92,7 @@ def _starts(case: Case, roads: Roads, plan: Plan, folder: Path) -> dict[str, dic
 def _runs(case: Case, starts: dict[str, dict], plan: Plan) -> dict[str, list[Run]]:
     """Start number i of every road meets the same weather; the first one from the truth goes on as the control."""
     parameters = basin.Parameters(**{k: case.parameters[k] for k in asdict(basin.Parameters())})
-    months = {True: max(1, round(plan.years * MONTHS)), False: max(1, round(plan.cold_years * MONTHS))}
+    months, cold, controlled = (max(1, round(y * MONTHS)) for y in (plan.years, plan.cold_years, plan.control_years))
     runs = {}
     for road, own in starts.items():
         runs[road] = [
@@ -101,20 +101,15 @@ def _runs(case: Case, starts: dict[str, dict], plan: Plan) -> dict[str, list[Run
                 parameters,
                 plan.seed + n,
                 day,
-                max(months[True], round(plan.control_years * MONTHS)) if (road, n) == (TRUTH, 0) else months[True],
+                max(months, controlled) if (road, n) == (TRUTH, 0) else months,
                 own["path"],
                 n,
             )
             for n, day in enumerate(own["days"])
         ]
     if REST in plan.roads:
-        runs[REST] = [Run(f"{case.name}-{REST}-00", parameters, plan.seed, 0, months[False])]
+        runs[REST] = [Run(f"{case.name}-{REST}-00", parameters, plan.seed, 0, cold)]
     return runs
-
-
-def _weights(store: xr.Dataset, fields: Fields, model: OceanLDM) -> np.ndarray:
-    x = torch.from_numpy(fields.stack(training_states(store), model.grid)).double()
-    return normalising_weights(x, fields.volumes(model.grid)).numpy()
 
 
 def _setting(case: Case, starts: dict, runs: dict[str, list[Run]], plan: Plan, folder: Path, weights) -> dict:

@@ -1,11 +1,14 @@
 """Drift, distance from equilibrium and shock, drawn from the result of ``experiment.spin_up``."""
 
+from collections.abc import Iterator
+
 import matplotlib
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from ..report.curves import CYCLE
+from ..report.curves import CYCLE, legend
 from ..report.figures import INK, LAND, RC, unit_label
 from .starts import REST
 
@@ -41,7 +44,7 @@ def draw_drift(setting: dict, units: dict[str, str]) -> Figure:
             axes.set_visible(False)
         for axes in panels[max(0, len(names) - COLUMNS) : len(names)]:
             axes.set_xlabel("model year")
-        _legend(figure)
+        legend(figure, 7)
         return figure
 
 
@@ -49,8 +52,7 @@ def draw_distance(settings: dict[str, dict]) -> Figure:
     """One panel a setting: D of the cold start by year, and of every other start in its own first years."""
     with matplotlib.rc_context(RC):
         figure = Figure((max(2.6 * len(settings), 7.0), 2.8), layout="constrained")
-        panels = figure.subplots(1, len(settings), squeeze=False, sharey=True)[0]
-        for axes, (name, own) in zip(panels, settings.items(), strict=True):
+        for axes, own in _panels(figure, settings):
             if "control" in own:
                 axes.axhspan(*own["control"]["distance"], color=LAND, alpha=0.35, lw=0, label="the truth's own years")
             for road, record in own["roads"].items():
@@ -60,10 +62,9 @@ def draw_distance(settings: dict[str, dict]) -> Figure:
                     axes.plot(x, start["distance"], color=colours(own["roads"])[road], lw=0.9, label=label)
             axes.set_xscale("log")
             axes.set_yscale("log")
-            axes.set_title(name, fontsize=9)
             axes.set_xlabel("model year")
         figure.axes[0].set_ylabel("distance from equilibrium D")
-        _legend(figure)
+        legend(figure, 7)
         return figure
 
 
@@ -71,8 +72,7 @@ def draw_shock(settings: dict[str, dict]) -> Figure:
     """Change of kinetic energy in the first month by start, over the mean of the restarts from truth."""
     with matplotlib.rc_context(RC):
         figure = Figure((max(2.0 * len(settings), 4.5), 2.4), layout="constrained")
-        panels = figure.subplots(1, len(settings), squeeze=False, sharey=True)[0]
-        for axes, (name, own) in zip(panels, settings.items(), strict=True):
+        for axes, own in _panels(figure, settings):
             roads = [r for r in own["roads"] if r != REST]
             unit = np.mean([s["shock"] for s in own["roads"].get("truth", own["roads"][roads[0]])["starts"]])
             for place, road in enumerate(roads):
@@ -81,8 +81,7 @@ def draw_shock(settings: dict[str, dict]) -> Figure:
                 axes.plot(np.full(len(values), place), values, "o", ms=3.5, color=colour, alpha=0.7)
             axes.axhline(2, color=INK, lw=0.6, ls=(0, (2, 2)))
             axes.set_xticks(range(len(roads)), roads, rotation=90)
-            axes.set_ylim(bottom=0)
-            axes.set_title(name, fontsize=9)
+        figure.axes[0].set_ylim(bottom=0)  # after all are drawn: the panels share it
         figure.axes[0].set_ylabel("shock / that of truth")
         return figure
 
@@ -101,6 +100,9 @@ def _scalars(roads: dict) -> list[str]:
     return [k for k, v in annual.items() if v and v[0] is not None and any(v)]
 
 
-def _legend(figure):
-    handles = {h.get_label(): h for axes in figure.axes for h in axes.get_legend_handles_labels()[0]}
-    figure.legend(handles=list(handles.values()), loc="outside upper center", ncols=7, fontsize=8)
+def _panels(figure: Figure, settings: dict[str, dict]) -> Iterator[tuple[Axes, dict]]:
+    """A row of panels with one y axis: each with the record of its setting, whose name it bears."""
+    panels = figure.subplots(1, len(settings), squeeze=False, sharey=True)[0]
+    for axes, (name, own) in zip(panels, settings.items(), strict=True):
+        axes.set_title(name, fontsize=9)
+        yield axes, own
