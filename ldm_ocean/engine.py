@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Protocol
 
@@ -25,6 +25,7 @@ from .config import Train
 from .ema import EMA
 from .errors import UserError
 from .io.atomic import write_text
+from .io.lock import only_writer
 
 EXIT_REQUEUE = 75  # stopped by a signal after a checkpoint: run the same command again
 
@@ -92,8 +93,11 @@ class Log:
 
     def __call__(self, samples: int, split: str, values: dict[str, float]):
         if self.accelerator.is_main_process:
-            with self.path.open("a") as f:
-                f.write(json.dumps({"samples": samples, "split": split, **values}) + "\n")
+            try:
+                with self.path.open("a") as f:
+                    f.write(json.dumps({"samples": samples, "split": split, **values}) + "\n")
+            except OSError as error:
+                raise UserError(f"cannot write {self.path} ({error.strerror}): free disk space, start again") from error
         self.accelerator.log({f"{split}/{k}": v for k, v in values.items()}, step=samples)
 
     def figures(self, samples: int, figures: dict):
@@ -107,7 +111,7 @@ def fit(task: Task, config: Train, run: Path, describe: Callable[[], str] = lamb
     """Train ``task`` to ``config.samples``, resuming by itself from ``run/checkpoints``; returns ``run/best``.
 
     The published model is the averaged one with the lowest validation ``loss``. On SIGTERM or SIGUSR1 a checkpoint is
-    written at the next step and the process exits with ``EXIT_REQUEUE``.
+    written at the next step and the process exits with ``EXIT_REQUEUE``. UserError if another training holds ``run``.
     """
     if config.precision not in ("no", "bf16"):
         raise UserError(f"train.precision={config.precision} is not accepted: no or bf16")
@@ -116,6 +120,14 @@ def fit(task: Task, config: Train, run: Path, describe: Callable[[], str] = lamb
     accelerator = Accelerator(
         cpu=config.device == "cpu", mixed_precision=config.precision, log_with="tensorboard", project_dir=str(run)
     )
+    share_of_batch(config, accelerator.num_processes)  # refused before anything is written
+    with only_writer(run) if accelerator.is_main_process else nullcontext():
+        _train(accelerator, task, config, run, describe)
+    return run / "best"
+
+
+def _train(accelerator, task: Task, config: Train, run: Path, describe: Callable[[], str]) -> None:
+    """The loop itself, from the newest checkpoint to the end."""
     micro, accumulation = share_of_batch(config, accelerator.num_processes)
     run.mkdir(parents=True, exist_ok=True)
     accelerator.init_trackers("tensorboard")
@@ -160,7 +172,6 @@ def fit(task: Task, config: Train, run: Path, describe: Callable[[], str] = lamb
                 sys.exit(EXIT_REQUEUE)
     bar.close()
     accelerator.end_training()
-    return run / "best"
 
 
 def _resume(accelerator, folder: Path, task, ema, optimiser, config) -> checkpoint.State:

@@ -1,10 +1,12 @@
 """Mistakes a user can mend: one line saying what is wrong, where, and how to mend it; exit code 2."""
 
+import errno
 import sys
 from collections.abc import Callable
 from difflib import get_close_matches
 
 LESS = "take smaller model.widths, model.width or train.device_batch_size, or a machine with more"
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 
 
 class UserError(ValueError):
@@ -19,11 +21,16 @@ def nearest(word: str, known) -> str:
 
 
 def exit_politely(main: Callable[[], None]) -> None:
-    """Run ``main``; a UserError becomes one line on stderr and exit code 2."""
+    """Run ``main``; a UserError, or a full disk or memory, becomes one line on stderr and exit code 2."""
     try:
         main()
     except UserError as error:
         _end(str(error))
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        place = error.filename or "the output"
+        _end(f"cannot write {place} ({error.strerror}): free disk space, or choose another place, then start again")
     except (MemoryError, RuntimeError) as error:  # torch has either
         if not isinstance(error, MemoryError) and "memory" not in str(error):
             raise

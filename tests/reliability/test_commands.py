@@ -14,13 +14,14 @@ from pathlib import Path
 
 import pytest
 
-from ldm_ocean import cli, open_states
+from ldm_ocean import cli, engine, open_states
 from ldm_ocean.errors import UserError
 from ldm_ocean.io import atomic, store
 from ldm_ocean.io.lock import only_writer
 from ldm_ocean.prepare import prepare
 
 from ..bad_input.place import ASKED, Place
+from ..test_engine import CONFIG, Line
 from .forge import Forge
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -196,6 +197,14 @@ def test_the_second_of_two_on_one_output_is_refused_in_one_line_before_the_work(
     (line,) = capsys.readouterr().err.splitlines()
     assert end.value.code == 2 and f"is being written by process {os.getpid()}" in line
     assert sorted(p.name for p in place.folder.iterdir()) == before
+
+
+def test_the_second_of_two_trainings_in_one_run_is_refused_before_the_first_step(tmp_path):
+    task, run = Line(), tmp_path / "run"
+    with only_writer(run), pytest.raises(UserError, match=f"{run} is being written by process {os.getpid()}"):
+        engine.fit(task, CONFIG, run)
+    assert not task.seen and not run.exists()
+    engine.fit(task, CONFIG, run)
 
 
 HOLD = """

@@ -16,7 +16,7 @@ import zarr
 from ldm_ocean import artefacts, checkpoint, engine, open_states
 from ldm_ocean.config import VaeConfig, load
 from ldm_ocean.data.latents import open_latents
-from ldm_ocean.errors import UserError
+from ldm_ocean.errors import UserError, exit_politely
 
 from ..test_engine import CONFIG, Line
 from .processes import BATCH, Trouble, arguments, output, train
@@ -82,6 +82,31 @@ def test_a_training_that_cannot_save_or_publish_ends_with_one_line_and_exit_code
     last = output(tmp_path).splitlines()[-1]
     assert last.startswith(f"error: cannot write {what}{tmp_path}")
     assert "Traceback" not in output(tmp_path)
+
+
+@pytest.mark.reliability("R10")
+def test_a_log_that_cannot_be_written_ends_the_training_with_its_path(tmp_path):
+    task = Line()
+
+    def validate():
+        (tmp_path / "log.jsonl").unlink()
+        (tmp_path / "log.jsonl").symlink_to("/dev/full")
+        return Line.validate(task)
+
+    task.validate = validate
+    with pytest.raises(UserError, match=rf"cannot write {tmp_path / 'log.jsonl'} \(No space left on device\): free"):
+        engine.fit(task, CONFIG, tmp_path)
+
+
+@pytest.mark.reliability("R10")
+def test_a_full_disk_is_one_line_wherever_it_is_met(tmp_path, capsys):
+    def fill():
+        (tmp_path / "out").write_text("longer than the disk")
+
+    with disk_of(4), pytest.raises(SystemExit) as end:
+        exit_politely(fill)
+    said = capsys.readouterr().err
+    assert end.value.code == 2 and said.startswith("error: cannot write the output (File too large): free disk space")
 
 
 def damaged(file: Path, how: str, draw: random.Random) -> None:
