@@ -6,6 +6,7 @@ from dataclasses import fields, is_dataclass
 from importlib import import_module
 
 import pytest
+from accelerate.state import AcceleratorState
 
 from ldm_ocean.config import DiffusionConfig, VaeConfig
 from ldm_ocean.errors import exit_politely
@@ -72,6 +73,7 @@ def overrides(schema: type, draw: random.Random) -> list[str]:
 
 def outcome(script: str, arguments: list[str], monkeypatch, capsys) -> tuple[int, list[str]]:
     monkeypatch.setattr(sys, "argv", [f"{script}.py", *arguments])
+    AcceleratorState._reset_state(reset_partial_state=True)  # one process, many trainings, of either precision
     code = 0
     try:
         exit_politely(import_module(script).main)
