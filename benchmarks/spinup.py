@@ -19,7 +19,7 @@ from ldm_ocean.evaluate import load_config
 from ldm_ocean.io.atomic import write_text
 from ldm_ocean.spinup import figures
 from ldm_ocean.spinup.experiment import Plan, spin_up
-from ldm_ocean.spinup.starts import REST, TRUTH, Case
+from ldm_ocean.spinup.starts import GENERATED, REST, TRUTH, Case
 from ldm_ocean.spinup.summary import summary
 
 MODEL, STATES, CONFIG = Path("pretrained/dino-coarse"), Path("data/dino-coarse"), "configs/evaluate/dino.yaml"
@@ -27,8 +27,10 @@ BOARD, CORES = Path("docs/results.json"), 2  # which measured how long training 
 MEMBERS, YEARS, COLD, CONTROL = 4, 10, 150, 50
 HEAD = """# The closed loop
 
-Written by `python -m benchmarks.spinup --out docs/spinup`; numbers in spinup.json. Every start is a Veros restart file
-that the model goes on from; start number i of every road meets the same weather. **D** is the distance of an annual
+Written by `python -m benchmarks.spinup --out {out}`; numbers in {out.name}.json. Every start is a Veros restart file
+that the model goes on from. Start number i of every road and of every setting meets the same weather: there are {members}
+weathers in all, and bottom-water temperature drifts mostly with the weather, so the starts of a road in different
+settings are far from independent. **D** is the distance of an annual
 mean state from equilibrium (the mean of {control} years of the truth's own continuation), 1 being as far as training
 states of any parameters are from their mean. **Shock**: changes of kinetic energy in the first 30 days over those of
 restarts from truth. **Drift held**: share of starts whose deep- and bottom-water trends over {years} years lie in the
@@ -51,7 +53,7 @@ def main() -> None:
     result = spin_up(model, store, cases, plan, args.run, args.workers)
     result["once"] = once(result)
     write_text(args.out.with_suffix(".json"), json.dumps(rounded(result), separators=(",", ":")))
-    write_text(args.out.with_suffix(".md"), page(result))
+    write_text(args.out.with_suffix(".md"), page(result, args.out))
     drawn = {"distance": figures.draw_distance(result["settings"]), "shock": figures.draw_shock(result["settings"])}
     drawn["drift"] = figures.draw_drift(result["settings"][tests[0]], result["units"])
     for name, figure in drawn.items():
@@ -76,19 +78,50 @@ def rounded(x):
     return float(f"{x:.6g}") if isinstance(x, float) else x
 
 
-def page(result: dict) -> str:
+def page(result: dict, out: Path) -> str:
     """The results as Markdown."""
     about = result["about"]
-    text = HEAD.format(control=CONTROL, years=YEARS, cold=COLD)
+    text = HEAD.format(out=out, members=MEMBERS, control=CONTROL, years=YEARS, cold=COLD)
     scalars = [f"{box}.{name}" for box in result["boxes"] for name in ("toce", "soce")]
     told = {name: summary(own, about["cold_years"], scalars) for name, own in result["settings"].items()}
+    generated = {name: own[GENERATED] for name, own in told.items()}
+    text += "## Targets\n\nOf the generated starts, every one:\n\n" + _targets(generated, result["costs"])
     head = ["", "starts", "blow-ups", "shock (largest)", "D, first year", "D, second year", "equivalent years"]
-    text += "## All settings\n\n" + _table([*head, "nearer than the cold start ever", "drift held"], _pooled(told))
+    text += "\n## All settings\n\n" + _table([*head, "nearer than the cold start ever", "drift held"], _pooled(told))
     for name, roads in told.items():
         rows = [[road, *_row({name: own})] for road, own in roads.items()]
         text += f"\n## {name}\n\n" + _table([*head, "nearer than the cold start ever", "drift held"], rows)
-    text += "\n" + "".join(f"![{name}](spinup-{name}.png)\n" for name in ("distance", "shock", "drift"))
+    text += "\n" + "".join(f"![{name}]({out.name}-{name}.png)\n" for name in ("distance", "shock", "drift"))
     return text + "\n## Cost\n\n" + _costs(result)
+
+
+def _targets(own: dict[str, dict], costs: dict) -> str:
+    """What was asked of a road, before it was measured, what came out over all settings, and whether that is enough."""
+    starts = sum(o["starts"] for o in own.values())
+    blown = sum(o["blow_ups"] for o in own.values())
+    shock = max(_gathered(own, "shock"), default=np.nan)
+    near = sum(o.get("nearer_than_cold_ever", 0) for o in own.values())
+    shares = [share for o in own.values() for share in o.get("held", {}).values()]
+    held = np.mean(shares) if shares else np.nan
+    cheaper = costs[REST]["whole"] / _start(costs[GENERATED])
+    rows = [
+        ["no blow-up", f"{blown} of {starts}", blown == 0],
+        ["deep- and bottom-water drift held", f"{held:.0%}", held == 1],
+        ["largest shock at most twice that of restarts from truth", f"{shock:.2f}", shock <= 2],
+        ["at its start as near to equilibrium as the cold start ever comes", f"{near:.0f} of {starts}", near == starts],
+        [f"with a year of adjustment 50 times cheaper than {COLD} years from rest", f"{cheaper:.0f} ×", cheaper >= 50],
+    ]
+    return _table(["target", "measured", ""], [[*cells, "met" if met else "missed"] for *cells, met in rows])
+
+
+def _start(cost: dict[str, float]) -> float:
+    """Core-seconds of one start with its year of adjustment; NaN where none came through a month."""
+    return cost["state"] + cost.get("restart", np.nan) + cost.get("year", np.nan)
+
+
+def _gathered(own: dict[str, dict], key: str) -> list[float]:
+    """Of all starts of a road over some settings."""
+    return [x for o in own.values() for x in o.get(key, [])]
 
 
 def _pooled(told: dict) -> list[list[str]]:
@@ -99,19 +132,16 @@ def _pooled(told: dict) -> list[list[str]]:
 def _row(own: dict[str, dict]) -> list[str]:
     """Cells of one road over some settings."""
     every = list(own.values())
-
-    def gathered(key: str) -> list[float]:
-        return [x for o in every for x in o.get(key, [])]
-
     starts = sum(o["starts"] for o in every)
     cells = [str(starts), str(sum(o["blow_ups"] for o in every))]
-    shocks = gathered("shock")
+    shocks = _gathered(own, "shock")
     cells.append(f"{np.median(shocks):.2f} ({max(shocks):.2f})" if shocks else "")
-    cells += [f"{np.median(gathered(k)):.3f}" for k in ("start", "year_after")]
+    cells += [f"{np.median(far):.3f}" if (far := _gathered(own, k)) else "" for k in ("start", "year_after")]
     years = [o["equivalent"] for o in every if "equivalent" in o]
     capped = sum(o.get("capped", 0) for o in every)
     cells.append(f"{'> ' if capped > starts / 2 else ''}{np.median(years):.0f}" if years else "")
-    cells.append(f"{sum(o['nearer_than_cold_ever'] for o in every):.0f} of {starts}" if years else "")
+    near = [o["nearer_than_cold_ever"] for o in every if "nearer_than_cold_ever" in o]
+    cells.append(f"{sum(near):.0f} of {starts}" if near else "")
     held = [share for o in every for share in o.get("held", {}).values()]
     return [*cells, f"{np.mean(held):.0%}" if held else ""]
 
@@ -124,17 +154,16 @@ def _costs(result: dict) -> str:
     for road, own in costs.items():
         if road in (REST, TRUTH):
             continue
-        start = own["state"] + own["restart"] + own["year"]
-        numbers = [own["state"], own["restart"], own["year"], start]
+        start = _start(own)
+        numbers = [own["state"], own.get("restart", np.nan), own.get("year", np.nan), start]
         rows.append([road, *(f"{x:.2f}" for x in numbers), f"{whole / start:.0f} ×"])
     text = _table(
         ["core-seconds", "state", "restart", "one year", "together", f"{COLD} years from rest over that"], rows
     )
     compile_seconds = max(own["compile"] for own in costs.values())
     paid = ", ".join(f"{k} {v:.0f} s" for k, v in once_.items())
-    start = sum(costs["generated"][k] for k in ("state", "restart", "year"))
     text += f"\n{COLD} years from rest: {whole:.0f} s. Compiling the model, once a process: {compile_seconds:.0f} s. "
-    even = sum(once_.values()) / (whole - start)
+    even = sum(once_.values()) / (whole - _start(costs[GENERATED]))
     text += f"Paid once for all states ever generated: {paid}; they are repaid by {even:.0f} starts.\n"
     return text
 

@@ -131,8 +131,12 @@ class Model:
         self._advance = jax.jit(self._advance_groups)
 
     def initial(self) -> dict[str, jax.Array]:
-        """The ocean at rest: every evolving Veros variable, the noise amplitudes ``eta`` and the ``step`` count."""
-        return {**self.rest, "eta": jnp.zeros(len(self.memory)), "step": jnp.array(0)}
+        """The ocean at rest: every evolving Veros variable, the noise amplitudes ``eta`` and the ``step`` count.
+
+        The count has a type of its own, not that of a bare Python number: a state read from a file has, and one that
+        has not would be compiled for again.
+        """
+        return {**self.rest, "eta": jnp.zeros(len(self.memory)), "step": jnp.array(0, int)}
 
     def advance(self, state, params: basin.Parameters, seed: int, groups: int):
         """State after ``groups`` × 3 tracer steps, and the time mean of T over them, (x, y, z) with halo."""

@@ -6,7 +6,8 @@ continuity, surface pressure is ψ = g η. The rest remembers the past: the Adam
     x(τ+1) = x(τ) + Δt ((3/2 + ε) G(τ) − (1/2 + ε) G(τ−1))
 
 begins with G(τ−1) = G(τ), which makes it an Euler step; with zeros, as at rest, half an increment too much would be
-taken. G(τ) and the turbulence that goes with the fields come from a short trial run, which is then thrown away.
+taken. G(τ) is the tendency of the first step of a short trial run, the turbulence that goes with the fields is what
+the last one arrives at; the run is then thrown away.
 """
 
 from pathlib import Path
@@ -40,7 +41,7 @@ def begin(model: Model, fields: dict[str, np.ndarray], parameters: basin.Paramet
     """
     start = _consistent(model, fields)
     eta = jax.random.normal(jax.random.PRNGKey(seed), start["eta"].shape)
-    start |= {"eta": eta, "step": jnp.array(day // basin.STEP_DAYS)}
+    start |= {"eta": eta, "step": jnp.array(day // basin.STEP_DAYS, int)}
     trial, _ = model.advance(start, parameters, seed, 1)
     for name in TENDENCIES:
         start[name] = jnp.broadcast_to(trial[name][..., NOW, None], start[name].shape)
@@ -104,7 +105,7 @@ def read(path: Path, model: Model) -> dict:
     levels = {k for k in kept if kept[k].dims and kept[k].dims[-1] == "timesteps"}
     own = {k: jnp.roll(data[k], turn, -1) if k in levels else jnp.asarray(data[k]) for k in kept if k in model.evolving}
     step = round(float(data["time"]) / (basin.STEP_DAYS * basin.DAY))
-    return {**model.initial(), **own, "eta": jnp.asarray(eta), "step": jnp.array(step)}
+    return {**model.initial(), **own, "eta": jnp.asarray(eta), "step": jnp.array(step, int)}
 
 
 def _kept(veros) -> dict:

@@ -6,7 +6,9 @@
                  variance among training states: D = 1 is as far as any state of any setting
     equivalent   the first year t of the cold start with D_cold(t) ≤ D of the start after a year of adjustment
 
-The control is the truth's own continuation; its drifts are those of all windows of as many years.
+The control is the truth's own continuation; its drifts are those of all windows of as many years. Where there is none,
+x̄ is the mean of the last years of the cold start, which has not arrived: a distance from that is no D, and equivalent
+years are not known. A start that blew up has no equivalent either, however near it was.
 """
 
 import numpy as np
@@ -51,18 +53,29 @@ def equivalent_years(cold: np.ndarray, near: float) -> float:
     return float(reached[0] + 1) if len(reached) else np.inf
 
 
-def describe(record: Record, length: int, years: int, equilibrium: np.ndarray, weights: np.ndarray) -> dict:
-    """One start over its first ``length`` years, its drift over the last ``years`` of them."""
+def against_cold(starts: list[dict], cold: np.ndarray) -> dict[str, list]:
+    """Of the described starts that did not blow up: equivalent years, of those that have a year after adjustment, and
+    whether each is nearer at its start than the cold one, ``cold`` (years,), ever is."""
+    whole = [s["distance"] for s in starts if not s["blown"]]
+    return {
+        "equivalent_years": [equivalent_years(cold, far[1]) for far in whole if len(far) > 1],
+        "nearer_than_cold_ever": [far[0] <= cold.min() for far in whole],
+    }
+
+
+def describe(record: Record, length: int, years: int, reference: np.ndarray | None, weights: np.ndarray) -> dict:
+    """One start over its first ``length`` years, its drift over the last ``years`` of them, its distance from
+    ``reference``; of a start that blew up in its first month there is nothing else to tell."""
     if not record.years:
         return {"blown": True}
     means = {k: annual(v)[:length] for k, v in record.scalars.items()}
-    far = distance(record.years[:length], equilibrium, weights)
+    far = {} if reference is None else {"distance": distance(record.years[:length], reference, weights).tolist()}
     return {
         "blown": record.blown,
         "annual": {k: v.tolist() for k, v in means.items()},
         "drift": {k: trend(v[-years:]) for k, v in means.items()},
         "shock": shock(np.array(record.energy)),
-        "distance": far.tolist(),
+        **far,
         "seconds_a_year": record.seconds / record.months * MONTHS,
         "restart_seconds": record.restart_seconds,
     }

@@ -1,6 +1,7 @@
 """The whole loop for some cases: starting states, restarts, runs, and what they tell."""
 
 import json
+import warnings
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import median
@@ -19,12 +20,13 @@ from ..pipeline import OceanLDM
 from ..preflight import check
 from ..sample import write_states
 from ..simulate import basin
-from .analysis import control, describe, distance, equivalent_years
+from .analysis import against_cold, control, describe, distance
 from .run import MONTHS, Record, Run, integrate
 from .starts import REST, ROADS, TRUTH, Case, Roads
 
 STEP_SECONDS = basin.STEP_DAYS * basin.DAY
-SETTLED = 10  # years at the end of the cold start that stand for equilibrium where there is no truth
+SETTLED = 10  # years at the end of the cold start from which distance is taken where there is no truth
+SIGNED = "sea_level"  # of what preflight sees: too little water is as bad as too much
 
 
 @dataclass(frozen=True)
@@ -42,8 +44,8 @@ class Plan:
 
 def spin_up(model: OceanLDM, store: xr.Dataset, cases: list[Case], plan: Plan, folder: Path, processes: int) -> dict:
     """Do what is missing in ``folder``, then describe it, JSON-able: ``settings[case]["roads"][road]["starts"]``."""
-    _keep_apart(model, cases, plan, folder)
     roads = Roads(model, store)
+    _keep_apart(roads, cases, plan, folder)
     begun = {case.name: _starts(case, roads, plan, folder / "starts") for case in cases}
     runs = {case.name: _runs(case, begun[case.name], plan) for case in cases}
     every = [run for own in runs.values() for road in own.values() for run in road]
@@ -57,10 +59,12 @@ def spin_up(model: OceanLDM, store: xr.Dataset, cases: list[Case], plan: Plan, f
     return jsonable({**head, "settings": settings})
 
 
-def _keep_apart(model: OceanLDM, cases: list[Case], plan: Plan, folder: Path) -> None:
+def _keep_apart(roads: Roads, cases: list[Case], plan: Plan, folder: Path) -> None:
     """A folder holds one experiment: what would make other starts is refused."""
     folder.mkdir(parents=True, exist_ok=True)
-    own = {"codec": model.about["codec"], "seed": plan.seed, "members": plan.members}
+    about = roads.model.about
+    own = {"codec": about["codec"], "generator": about.get("sha256"), "states": roads.digest}
+    own |= {"seed": plan.seed, "members": plan.members}
     own |= {"regions": asdict(plan.regions), "cases": {c.name: c.parameters | {"season": c.season} for c in cases}}
     path = folder / "plan.json"
     if path.exists() and json.loads(path.read_text()) != json.loads(json.dumps(own)):
@@ -84,13 +88,17 @@ def _starts(case: Case, roads: Roads, plan: Plan, folder: Path) -> dict[str, dic
             looked = check(states, STEP_SECONDS, f"{case.name}, {road}: start")
             days = [round(s * basin.YEAR_DAYS / basin.STEP_DAYS) * basin.STEP_DAYS for s in states.season.values]
             out[road] = {"path": path, "days": days, "seconds": float(states.attrs["seconds_a_state"])}
-        out[road]["preflight"] = {k: max(p.numbers[k] for p in looked) for k in looked[0].numbers}
+        worst = {k: abs if k == SIGNED else float for k in looked[0].numbers}
+        out[road]["preflight"] = {k: max((p.numbers[k] for p in looked), key=by) for k, by in worst.items()}
         out[road]["warnings"] = sorted({w for p in looked for w in p.warns})
+        if out[road]["warnings"]:
+            warnings.warn(f"{case.name}, {road}: {'; '.join(out[road]['warnings'])}", stacklevel=2)
     return out
 
 
 def _runs(case: Case, starts: dict[str, dict], plan: Plan) -> dict[str, list[Run]]:
-    """Start number i of every road meets the same weather; the first one from the truth goes on as the control."""
+    """Start number i of every road, and of every case, meets the same weather; the first one from the truth goes on as
+    the control."""
     parameters = basin.Parameters(**{k: case.parameters[k] for k in asdict(basin.Parameters())})
     months, cold, controlled = (max(1, round(y * MONTHS)) for y in (plan.years, plan.cold_years, plan.control_years))
     runs = {}
@@ -116,27 +124,29 @@ def _setting(case: Case, starts: dict, runs: dict[str, list[Run]], plan: Plan, f
     """All about one case."""
     records = {road: [Record.load(folder / f"{r.name}.npz") for r in own] for road, own in runs.items()}
     years = max(1, int(plan.years))
-    reference = records[TRUTH][0].years if TRUTH in records else records[REST][0].years[-SETTLED:]
-    equilibrium = np.mean(reference, 0, dtype="float64")
+    truth, rest = _whole(records, TRUTH), _whole(records, REST)
+    settled = truth.years if truth else rest.years[-SETTLED:] if rest else None
+    reference = None if settled is None else np.mean(settled, 0, dtype="float64")
     out: dict = {"parameters": case.parameters, "season": case.season, "roads": {}}
     for road, own in records.items():
         length = len(own[0].years) if road == REST else years
-        out["roads"][road] = {"starts": [describe(r, length, years, equilibrium, weights) for r in own]}
+        out["roads"][road] = {"starts": [describe(r, length, years, reference, weights) for r in own]}
         if road in starts:
             out["roads"][road] |= {k: starts[road][k] for k in ("preflight", "warnings")}
             out["roads"][road]["seconds_a_state"] = starts[road]["seconds"]
         out["roads"][road]["compile_seconds"] = max(r.compile_seconds for r in own)
-    if TRUTH in records:
-        out["control"] = control(records[TRUTH][0], years, equilibrium, weights)
-    if REST in records:
-        cold = distance(records[REST][0].years, equilibrium, weights)
-        for own in out["roads"].values():
-            own["equivalent_years"] = [
-                equivalent_years(cold, s["distance"][min(1, len(s["distance"]) - 1)]) if s.get("distance") else None
-                for s in own["starts"]
-            ]
-            own["nearer_than_cold_ever"] = [s["distance"][0] <= cold.min() for s in own["starts"] if s.get("distance")]
+    if truth and reference is not None:
+        out["control"] = control(truth, years, reference, weights)
+        if rest:
+            cold = distance(rest.years, reference, weights)
+            for own in out["roads"].values():
+                own |= against_cold(own["starts"], cold)
     return out
+
+
+def _whole(records: dict[str, list[Record]], road: str) -> Record | None:
+    """The first run of a road, to measure others by; None where there is none or it blew up."""
+    return next((r for r in records.get(road, [])[:1] if not r.blown), None)
 
 
 def _costs(settings: dict) -> dict:
@@ -145,12 +155,12 @@ def _costs(settings: dict) -> dict:
     for road in dict.fromkeys(r for s in settings.values() for r in s["roads"]):
         own = [s["roads"][road] for s in settings.values() if road in s["roads"]]
         starts = [s for o in own for s in o["starts"] if "seconds_a_year" in s]
-        out[road] = {
-            "state": median(o.get("seconds_a_state", 0.0) for o in own),
-            "restart": median(s["restart_seconds"] for s in starts),
-            "year": median(s["seconds_a_year"] for s in starts),
-            "compile": max(o["compile_seconds"] for o in own),
-        }
-        if road == REST:
-            out[road]["whole"] = median(s["seconds_a_year"] * len(s["distance"]) for s in starts)
+        out[road] = {"state": median(o.get("seconds_a_state", 0.0) for o in own)}
+        if starts:  # not all blew up in their first month
+            out[road]["restart"] = median(s["restart_seconds"] for s in starts)
+            out[road]["year"] = median(s["seconds_a_year"] for s in starts)
+        out[road]["compile"] = max(o["compile_seconds"] for o in own)
+        whole = [s["seconds_a_year"] * len(s["distance"]) for s in starts if not s["blown"]]
+        if road == REST and whole:
+            out[road]["whole"] = median(whole)
     return out

@@ -11,6 +11,7 @@ from matplotlib.ticker import MaxNLocator
 from ..report.curves import CYCLE, legend
 from ..report.figures import INK, LAND, RC, unit_label
 from .starts import REST
+from .summary import shock_unit, shocks
 
 COLUMNS = 5
 
@@ -24,7 +25,8 @@ def draw_drift(setting: dict, units: dict[str, str]) -> Figure:
     """One panel a scalar: annual means of all starts, mean and extremes by road, over the control's range."""
     roads = {k: v for k, v in setting["roads"].items() if k != REST}
     band, names = setting.get("control", {}).get("range", {}), _scalars(roads)
-    rows = -(-len(names) // COLUMNS)
+    roads = {k: v for k, v in roads.items() if any("annual" in s for s in v["starts"])}
+    rows = max(1, -(-len(names) // COLUMNS))
     with matplotlib.rc_context(RC):
         figure = Figure((12.0, 1.7 * rows + 0.4), layout="constrained")
         panels = figure.subplots(rows, COLUMNS, squeeze=False).ravel()
@@ -34,7 +36,7 @@ def draw_drift(setting: dict, units: dict[str, str]) -> Figure:
             for road, own in roads.items():
                 lines = _lines(own, name)
                 years = np.arange(1, lines.shape[1] + 1)
-                colour = colours(roads)[road]
+                colour = colours(setting["roads"])[road]
                 axes.plot(years, np.nanmean(lines, 0), color=colour, lw=1.2, label=road)
                 axes.fill_between(years, np.nanmin(lines, 0), np.nanmax(lines, 0), color=colour, alpha=0.15, lw=0)
             axes.set_title(f"{name} [{unit_label(units[name])}]" if unit_label(units[name]) else name, fontsize=8)
@@ -49,7 +51,8 @@ def draw_drift(setting: dict, units: dict[str, str]) -> Figure:
 
 
 def draw_distance(settings: dict[str, dict]) -> Figure:
-    """One panel a setting: D of the cold start by year, and of every other start in its own first years."""
+    """One panel a setting: D of the cold start by year, and of every other start in its own first years; without a
+    control, their distance from the end of the cold start."""
     with matplotlib.rc_context(RC):
         figure = Figure((max(2.6 * len(settings), 7.0), 2.8), layout="constrained")
         for axes, own in _panels(figure, settings):
@@ -63,32 +66,38 @@ def draw_distance(settings: dict[str, dict]) -> Figure:
             axes.set_xscale("log")
             axes.set_yscale("log")
             axes.set_xlabel("model year")
-        figure.axes[0].set_ylabel("distance from equilibrium D")
+            measured = "distance from equilibrium D" if "control" in own else "distance from the cold start's end"
+            if measured not in (other.get_ylabel() for other in figure.axes):
+                axes.set_ylabel(measured)
         legend(figure, 7)
         return figure
 
 
 def draw_shock(settings: dict[str, dict]) -> Figure:
-    """Change of kinetic energy in the first month by start, over the mean of the restarts from truth."""
+    """Change of kinetic energy in the first month by start, over the mean of the restarts from truth; in joules where
+    not every setting has such restarts."""
+    units = {name: shock_unit(own) for name, own in settings.items()}
+    relative = all(units.values())
     with matplotlib.rc_context(RC):
         figure = Figure((max(2.0 * len(settings), 4.5), 2.4), layout="constrained")
         for axes, own in _panels(figure, settings):
             roads = [r for r in own["roads"] if r != REST]
-            unit = np.mean([s["shock"] for s in own["roads"].get("truth", own["roads"][roads[0]])["starts"]])
+            unit = shock_unit(own) if relative else 1.0
             for place, road in enumerate(roads):
-                values = [s["shock"] / unit for s in own["roads"][road]["starts"] if s.get("shock") is not None]
+                values = np.array(shocks(own["roads"][road])) / unit
                 colour = colours(own["roads"])[road]
                 axes.plot(np.full(len(values), place), values, "o", ms=3.5, color=colour, alpha=0.7)
-            axes.axhline(2, color=INK, lw=0.6, ls=(0, (2, 2)))
+            if relative:
+                axes.axhline(2, color=INK, lw=0.6, ls=(0, (2, 2)))
             axes.set_xticks(range(len(roads)), roads, rotation=90)
         figure.axes[0].set_ylim(bottom=0)  # after all are drawn: the panels share it
-        figure.axes[0].set_ylabel("shock / that of truth")
+        figure.axes[0].set_ylabel("shock / that of truth" if relative else "shock [J]")
         return figure
 
 
 def _lines(road: dict, name: str) -> np.ndarray:
     """Annual means (start, year) of a scalar, NaN where a run ended early."""
-    series = [s["annual"][name] for s in road["starts"] if "annual" in s] or [[np.nan]]
+    series = [s["annual"][name] for s in road["starts"] if "annual" in s]
     out = np.full((len(series), max(map(len, series))), np.nan)
     for row, values in zip(out, series, strict=True):
         row[: len(values)] = values

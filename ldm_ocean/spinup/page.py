@@ -15,19 +15,22 @@ from .summary import summary
 
 DRIFT = """Annual means after the start: mean and extremes over the starts of each road. Grey: the range of annual means
 of the truth's own continuation."""
-DISTANCE = """Distance of annual mean states from equilibrium, the mean of the truth's continuation (or the end of the
-cold start): 1 is as far as training states of any parameters are from their mean. Grey: single years of that
-continuation. The cold start begins at rest; the year in which it comes as near as another start is in its second year
-is what that start is worth: its equivalent years."""
-SHOCK = (
-    "Changes of kinetic energy in the first 30 days, summed, over the mean of the restarts from truth; dashed: twice."
-)
+DISTANCE = """Distance of annual mean states from equilibrium, the mean of the truth's continuation: 1 is as far as
+training states of any parameters are from their mean. Grey: single years of that continuation. The cold start begins at
+rest; the year in which it comes as near as another start is in its second year is what that start is worth: its
+equivalent years."""
+UNKNOWN = """Where no truth runs beside (or it blew up) equilibrium is not known: distances are from the end of the cold
+start, which may not have arrived there, how many years a start is worth is not told, nor whether a drift is held."""
+SHOCK = """Changes of kinetic energy in the first 30 days, summed; over the mean of the restarts from truth (dashed:
+twice), in joules where there are none."""
 COLUMNS = {
     "starts": "starts",
     "blow_ups": "blow-ups",
     "shock": "shock / truth's",
+    "shock_joules": "shock [J]",
     "start": "D, first year",
     "year_after": "D, second year",
+    "from_cold_end": "from the cold start's end, first year",
     "equivalent": "equivalent years",
     "held": "drift held",
 }
@@ -41,8 +44,9 @@ def write_results(path: Path, result: dict) -> None:
 def write_page(path: Path, result: dict) -> Path:
     """The page; its path."""
     about, settings = result["about"], result["settings"]
-    sections = {"In short": _short(result)}
-    sections["Distance from equilibrium"] = figure(figures.draw_distance(settings), DISTANCE)
+    known = all("control" in setting for setting in settings.values())
+    sections = {"In short": _short(result) + ("" if known else f"<p>{UNKNOWN}</p>")}
+    sections["Distance from equilibrium"] = figure(figures.draw_distance(settings), DISTANCE if known else "")
     sections["Shock"] = figure(figures.draw_shock(settings), SHOCK)
     for name, setting in settings.items():
         asked = ", ".join(f"{k} {v:.4g}" for k, v in setting["parameters"].items())
@@ -76,6 +80,8 @@ def _cells(own: dict) -> dict[str, float]:
 
 
 def _preflight(setting: dict) -> str:
-    """Worst numbers before the start, by road."""
-    rows = {road: own["preflight"] for road, own in setting["roads"].items() if own.get("preflight")}
-    return score_table("Before the start, the largest of each road", "count", rows, {})
+    """Worst numbers before the start, by road, and what to know of them."""
+    roads = setting["roads"].items()
+    rows = {road: own["preflight"] for road, own in roads if own.get("preflight")}
+    warned = "".join(f"<p>{escape(f'{road}: {text}')}</p>" for road, own in roads for text in own.get("warnings", []))
+    return score_table("Before the start, the largest of each road", "count", rows, {}) + warned

@@ -8,6 +8,7 @@ truth             states of a simulation with these very parameters: a restart t
 rest              the ocean at rest, as the model begins by itself
 """
 
+import hashlib
 import time
 from dataclasses import dataclass
 from functools import cached_property
@@ -76,6 +77,15 @@ class Roads:
         data = training_states(self.store)
         x = torch.from_numpy(self.fields.stack(data, self.grid))
         return x, parameters_of(data), data.season.values, data.setting.values
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the training states and their labels: what the roads past the generator follow from."""
+        states, parameters, season, setting = self.training
+        h = hashlib.sha256("\0".join(map(str, setting)).encode())
+        for part in (states.numpy(), parameters, season):
+            h.update(part.tobytes())
+        return h.hexdigest()
 
     def states(self, road: str, case: Case, members: int, seed: int) -> tuple[xr.Dataset, float]:
         """At most ``members`` states, and the core-seconds that one took."""

@@ -1,8 +1,9 @@
 """The few numbers by which a way to begin is judged, from the result of ``experiment.spin_up``.
 
 A drift is held where it lies in the range of the control's own trends, or is at most twice the RMS drift of the
-restarts from truth. Shock is over the mean of theirs. Equivalent years: medians, the cold start's length (as a lower
-bound, ``capped``) where it never came as near.
+restarts from truth; that of a start that blew up is not held. Shock is over the mean of theirs, in joules where there
+are none. Equivalent years: medians, the cold start's length (as a lower bound, ``capped``) where it never came as near.
+Distances are of the starts that did not blow up: D where there is a control, else from the end of the cold start.
 """
 
 from statistics import median
@@ -14,25 +15,37 @@ from .starts import REST, TRUTH
 
 def summary(setting: dict, cold_years: float, scalars: list[str]) -> dict[str, dict]:
     """{road: numbers} of one setting; ``scalars`` are those whose drift is to be held."""
-    roads = setting["roads"]
-    whole = {road: [s for s in own["starts"] if "distance" in s] for road, own in roads.items()}
-    shocks = [s["shock"] for s in whole.get(TRUTH, [])]
+    unit, known = shock_unit(setting), "control" in setting
     out = {}
-    for road, starts in whole.items():
-        own = {"starts": len(roads[road]["starts"]), "blow_ups": sum(s["blown"] for s in roads[road]["starts"])}
-        if road != REST and starts:
-            own |= {"shock": [s["shock"] / np.mean(shocks) for s in starts]} if shocks else {}
-            own |= {"held": {k: held(setting, road, k) for k in scalars}} if TRUTH in roads else {}
-        if starts:
-            own["start"] = [s["distance"][0] for s in starts]
-            own["year_after"] = [s["distance"][min(1, len(s["distance"]) - 1)] for s in starts]
-        years = roads[road].get("equivalent_years")
-        if road != REST and years:
+    for road, record in setting["roads"].items():
+        own: dict = {"starts": len(record["starts"]), "blow_ups": sum(s["blown"] for s in record["starts"])}
+        if road != REST and (shocked := shocks(record)):
+            own |= {"shock": [s / unit for s in shocked]} if unit else {"shock_joules": shocked}
+        if road != REST and known:
+            own["held"] = {k: held(setting, road, k) for k in scalars}
+        far = [s["distance"] for s in record["starts"] if "distance" in s and not s["blown"]]
+        if far:
+            own["start" if known else "from_cold_end"] = [d[0] for d in far]
+        if known and (later := [d[1] for d in far if len(d) > 1]):
+            own["year_after"] = later
+        if road != REST and (years := record.get("equivalent_years")):
             own["equivalent"] = median(cold_years if y is None else y for y in years)
             own["capped"] = sum(y is None for y in years)
-            own["nearer_than_cold_ever"] = sum(roads[road]["nearer_than_cold_ever"])
+        if road != REST and "nearer_than_cold_ever" in record:
+            own["nearer_than_cold_ever"] = sum(record["nearer_than_cold_ever"])
         out[road] = own
     return out
+
+
+def shocks(road: dict) -> list[float]:
+    """Shock [J] of the starts of a road that came through their first month."""
+    return [s["shock"] for s in road["starts"] if s.get("shock") is not None]
+
+
+def shock_unit(setting: dict) -> float | None:
+    """Mean shock [J] of the restarts from truth, if there are any."""
+    theirs = shocks(setting["roads"].get(TRUTH, {"starts": []}))
+    return float(np.mean(theirs)) if theirs else None
 
 
 def held(setting: dict, road: str, scalar: str) -> float:
@@ -41,8 +54,10 @@ def held(setting: dict, road: str, scalar: str) -> float:
     truth = np.sqrt((_drifts(setting, TRUTH, scalar) ** 2).mean())
     drifts = _drifts(setting, road, scalar)
     within = ((low <= drifts) & (drifts <= high)) | (np.abs(drifts) <= 2 * truth)
-    return float(within.mean()) if np.isfinite(drifts).all() else np.nan
+    every = len(setting["roads"][road]["starts"])
+    return float(within.sum() / every) if np.isfinite(drifts).all() else np.nan
 
 
 def _drifts(setting: dict, road: str, scalar: str) -> np.ndarray:
-    return np.array([s["drift"][scalar] for s in setting["roads"][road]["starts"] if "drift" in s], float)
+    """Of the starts that did not blow up."""
+    return np.array([s["drift"][scalar] for s in setting["roads"][road]["starts"] if not s["blown"]], float)
