@@ -19,6 +19,7 @@ def main() -> None:
     if {"-h", "--help"} & set(sys.argv):
         print(__doc__, "Keys and defaults: ldm_ocean/config.py; groups of settings: configs/", sep="\n")
         return
+    engine.requeue_when_told()
     config = load(VaeConfig, "vae", sys.argv[1:])
     task = AutoencoderTask(config)
     model = task.model

@@ -27,7 +27,9 @@ from .errors import UserError
 from .io.atomic import write_text
 from .io.lock import only_writer
 
-EXIT_REQUEUE = 75  # stopped by a signal after a checkpoint: run the same command again
+EXIT_REQUEUE = 75  # told to stop, and nothing is lost: run the same command again
+TOLD = (signal.SIGTERM, signal.SIGUSR1)
+LAUNCHER = os.getppid()  # asked at import: it may be gone before the data are read
 
 
 class Task(Protocol):
@@ -105,6 +107,12 @@ class Log:
             writer = self.accelerator.get_tracker("tensorboard", unwrap=True)
             for name, figure in figures.items():
                 writer.add_figure(name, figure, samples)
+
+
+def requeue_when_told() -> None:
+    """Until ``fit`` takes its first step SIGTERM and SIGUSR1 end the process at once, with ``EXIT_REQUEUE``."""
+    for name in TOLD:
+        signal.signal(name, lambda *_: sys.exit(EXIT_REQUEUE))
 
 
 def fit(task: Task, config: Train, run: Path, describe: Callable[[], str] = lambda: "") -> Path:
@@ -249,17 +257,16 @@ def _stop_flag(accelerator: Accelerator) -> Iterator[Callable[[], bool]]:
     """
     asked = torch.zeros((), device=accelerator.device)
     launched = {"TORCHELASTIC_RUN_ID", "ACCELERATE_MIXED_PRECISION"} & os.environ.keys()
-    parent = os.getppid()
 
     def ask(*_):
         asked.fill_(1)
 
     def stop() -> bool:
-        if launched and os.getppid() != parent:
+        if launched and os.getppid() != LAUNCHER:
             ask()
         return bool(accelerator.reduce(asked.clone(), "sum") > 0)
 
-    before = {name: signal.signal(name, ask) for name in (signal.SIGTERM, signal.SIGUSR1)}
+    before = {name: signal.signal(name, ask) for name in TOLD}
     try:
         yield stop
     finally:

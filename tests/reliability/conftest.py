@@ -1,12 +1,13 @@
 """Lines in the language of restart tests, and the runs that many tests compare with."""
 
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
-from .processes import BATCH, Trouble, arguments, output, train
-from .trace import first_difference
+from . import trace
+from .processes import BATCH, CUT, Trouble, arguments, output, train
 
 
 @pytest.fixture
@@ -17,8 +18,12 @@ def verdict(record_property) -> Callable:
     """
 
     def judge(case: str, stage: str, test: str, one: list, other: list) -> None:
-        step = first_difference(one, other)
-        found = f"passed: step {len(one)} bit-equal" if step is None else f"FAILED: differs after {step} steps"
+        step = trace.first_difference(one, other)
+        found = (
+            f"passed: step {one[-1]['samples'] // BATCH + 1} bit-equal"
+            if step is None
+            else f"FAILED: differs after {step} steps"
+        )
         line = f"{case}  {stage}  {test}  {found}"
         record_property("report", line)
         assert step is None, line
@@ -37,9 +42,17 @@ class Runs:
         return self._run(stage, processes, "whole")
 
     def cut(self, stage: str, processes: int = 1) -> Path:
-        """Killed at step 13, in mid-epoch, three steps after its only checkpoint."""
+        """Killed at step 13, in mid-epoch, three steps after its only checkpoint, ``CUT``."""
         killed = [Trouble(13 * BATCH + rank * BATCH // processes, "SIGKILL", rank) for rank in range(processes)]
         return self._run(stage, processes, "cut", killed)
+
+    def go_on(self, stage: str, run: Path, processes: int = 1) -> None:
+        """Copy ``cut`` without its traces: what is found in ``run`` later is what the resumed run did."""
+        shutil.copytree(self.cut(stage, processes), run, ignore=shutil.ignore_patterns("trace-*"), dirs_exist_ok=True)
+
+    def rest(self, stage: str, processes: int = 1, rank: int = 0) -> list[dict]:
+        """The steps of ``whole`` after the checkpoint of ``cut``: all that a resumed run may do."""
+        return [step for step in trace.read(self.whole(stage, processes), rank) if step["samples"] >= CUT]
 
     def _run(self, stage: str, processes: int, name: str, trouble: Sequence[Trouble] = ()) -> Path:
         run = self.folder / f"{stage}-{processes}-{name}"

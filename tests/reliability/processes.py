@@ -11,7 +11,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,10 +23,12 @@ from . import trace
 ROOT = Path(__file__).resolve().parents[2]
 STAGES = ("vae", "diffusion")
 STEPS, BATCH = 20, 8
+CUT = 80  # samples at the checkpoint half-way: in the middle of an epoch for both stages
+LOADING = -1  # Trouble.at: when the first file of the data is opened
 SCHEDULE = [
     f"train.samples={STEPS * BATCH}",
     f"train.global_batch_size={BATCH}",
-    "train.checkpoint_every=80",  # half-way: in the middle of an epoch for both stages
+    f"train.checkpoint_every={CUT}",
     "train.validate_every=48",  # so a checkpoint falls between two validations
     "train.device=cpu",
 ]
@@ -34,7 +36,7 @@ SCHEDULE = [
 
 @dataclass(frozen=True)
 class Trouble:
-    """What befalls process ``rank`` when it asks for the batch at position ``at``."""
+    """What befalls process ``rank`` when it asks for the batch at position ``at``, or when it is ``LOADING``."""
 
     at: int
     what: str  # a signal's name, error, or full (the disk)
@@ -42,11 +44,11 @@ class Trouble:
 
 
 def arguments(road: dict, stage: str, *more: str) -> list[str]:
-    """The command line of a small training on ``road``; two micro-batches a step on one process and on two."""
+    """The command line of a small training on ``road``."""
     if stage == "vae":
-        return [f"data.states={road['states.zarr']}", *SMALL_VAE, *SCHEDULE, "train.device_batch_size=2", *more]
+        return [f"data.states={road['states.zarr']}", *SMALL_VAE, *SCHEDULE, *more]
     data = [f"data.latents={road['latents.zarr']}", f"codec={road['vae']}"]
-    return [*data, *SMALL_DIT, *SCHEDULE, "train.device_batch_size=2", *more]
+    return [*data, *SMALL_DIT, *SCHEDULE, *more]
 
 
 def train(
@@ -75,8 +77,9 @@ def train(
 
 
 def start(stage, arguments, run, processes=1, trouble=(), forget="") -> list:
-    """The processes of a run, started."""
+    """The processes of a run, started; however many, each takes two micro-batches a step."""
     run.mkdir(parents=True, exist_ok=True)
+    arguments = [f"train.device_batch_size={BATCH // 2 // processes}", *arguments]
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(
         [__name__, "ldm_ocean.tasks.autoencoder", "ldm_ocean.tasks.diffusion", "tensorboard"]
@@ -126,6 +129,9 @@ def _child(stage, arguments, run, rank, processes, port, trouble, forget) -> Non
         return fit(task, config, *more)
 
     engine.fit = watched
+    for t in trouble:
+        if t.rank == rank and t.at == LOADING:
+            _when_reading(lambda what=t.what: _befall(what))
     exit_politely(importlib.import_module(f"train_{stage}").main)
 
 
@@ -165,6 +171,17 @@ def _watch(task, config, run: Path, rank: int, trouble: Sequence[Trouble]) -> No
     task.batch, task.figures, EMA.update = watched_batch, dict, after_update
     task.register_forward_hook(after_forward)
     register_optimizer_step_post_hook(after_step)
+
+
+def _when_reading(call: Callable[[], None]) -> None:
+    """``call()`` when a file of a store is first opened."""
+    ahead = [call]
+
+    def hook(event: str, details: tuple) -> None:
+        if ahead and event == "open" and ".zarr/" in str(details[0]):
+            ahead.pop()()
+
+    sys.addaudithook(hook)
 
 
 def _befall(what: str) -> None:

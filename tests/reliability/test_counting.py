@@ -54,6 +54,8 @@ metric = EnsembleScore(volumes)
 for mine in range(rank, 7, size):  # 7 = 4 + 3 = 3 + 2 + 2
     metric.update(ensemble[:, mine : mine + 1], truth[mine : mine + 1])
 assert int(metric.count) == len(range(rank, 7, size))
+with metric.sync_context():
+    assert int(metric.count) == 7
 for name, value in metric.compute().items():
     torch.testing.assert_close(value, whole[name], rtol=1e-12, atol=1e-14)
 dist.destroy_process_group()

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -20,7 +19,7 @@ from ldm_ocean.tasks.diffusion import DiffusionTask
 
 from ..conftest import SMALL_DIT, SMALL_VAE
 from . import trace
-from .processes import BATCH, ROOT, Trouble, arguments, output, train
+from .processes import BATCH, CUT, ROOT, Trouble, arguments, output, train
 
 SLOW_VAE = [pytest.param("vae", marks=pytest.mark.slow), "diffusion"]
 
@@ -28,11 +27,12 @@ SLOW_VAE = [pytest.param("vae", marks=pytest.mark.slow), "diffusion"]
 @pytest.mark.reliability("R3")
 @pytest.mark.parametrize("stage", SLOW_VAE)
 def test_killed_and_resumed_on_two_processes_every_one_equals_the_unbroken_run(stage, road, runs, tmp_path, verdict):
-    shutil.copytree(runs.cut(stage, 2), tmp_path, dirs_exist_ok=True)
+    runs.go_on(stage, tmp_path, 2)
     assert train(stage, arguments(road, stage), tmp_path, processes=2) == [0, 0]
     for rank in range(2):
-        whole = trace.read(runs.whole(stage, 2), rank)
-        verdict("mini-basin", stage, f"RESTART process {rank} of 2", whole, trace.read(tmp_path, rank))
+        resumed = trace.read(tmp_path, rank)
+        assert resumed[0]["samples"] == CUT
+        verdict("mini-basin", stage, f"RESTART process {rank} of 2", runs.rest(stage, 2, rank), resumed)
 
 
 @pytest.mark.reliability("R6")
@@ -67,12 +67,10 @@ def test_several_processes_see_the_samples_noise_and_learning_rate_of_one_and_fi
 @pytest.mark.parametrize("stage", SLOW_VAE)
 @pytest.mark.parametrize(("before", "after"), [(2, 1), (1, 2)])
 def test_a_run_goes_on_with_another_number_of_processes_in_the_same_order(stage, before, after, road, runs, tmp_path):
-    shutil.copytree(runs.cut(stage, before), tmp_path, dirs_exist_ok=True)
-    for old in tmp_path.glob("trace-*"):
-        old.unlink()
+    runs.go_on(stage, tmp_path, before)
     assert train(stage, arguments(road, stage), tmp_path, processes=after) == [0] * after
     assert f"on {after} processes instead of {before}" in output(tmp_path)
-    rest = trace.joined(runs.whole(stage), 1)[10:]
+    rest = trace.joined(runs.whole(stage), 1)[CUT // BATCH :]
     resumed = trace.joined(tmp_path, after)
     for name in ("rows", "lr"):
         assert [step[name] for step in resumed] == [step[name] for step in rest]

@@ -26,12 +26,16 @@ def digest(tensors: dict[str, torch.Tensor]) -> str:
 
 
 def read(folder: Path, rank: int = 0) -> list[dict]:
-    """The trace that one process left, in order of samples; steps done twice, before and after a kill, must agree."""
-    steps: dict[int, dict] = {}
-    for line in (folder / f"trace-{rank}.jsonl").read_text().splitlines():
-        record = json.loads(line)
-        assert steps.setdefault(record["samples"], record) == record, f"sample {record['samples']} came out otherwise"
-    return [steps[k] for k in sorted(steps)]
+    """The steps that one process wrote down, as it took them."""
+    return [json.loads(line) for line in (folder / f"trace-{rank}.jsonl").read_text().splitlines()]
+
+
+def take(folder: Path) -> list[dict]:
+    """The steps of one process since the last call, if any; the next start leaves its own."""
+    path = folder / "trace-0.jsonl"
+    steps = read(folder) if path.exists() else []
+    path.unlink(missing_ok=True)
+    return steps
 
 
 def write(folder: Path, rank: int, record: dict) -> None:
