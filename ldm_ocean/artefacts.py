@@ -1,7 +1,8 @@
 """Models on disk: a folder of JSON and safetensors, complete in itself, nothing pickled.
 
 ``codec.json`` holds fields, shape and schema version, ``codec.safetensors`` weights, statistics and the mesh;
-``generator.json`` / ``generator.safetensors`` the same for the denoiser.
+``generator.json`` / ``generator.safetensors`` the same for the denoiser. Each of a pair knows the other: the JSON holds
+the SHA-256 of the tensors' file, whose metadata hold that of everything else in the JSON.
 """
 
 import hashlib
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -25,11 +26,13 @@ from .diffusion import Denoiser
 from .dit import DiT
 from .errors import UserError
 from .grid import OceanGrid
+from .io.atomic import flush
 from .prior import Prior
 from .vae import Autoencoder
 
 SCHEMA = 1
 MESH = "mesh."
+SUM = "sha256"  # what was published before the tensors knew the sum of their JSON is read without
 
 
 def save_codec(folder: Path, codec: Codec) -> None:
@@ -112,17 +115,27 @@ def _write(folder: Path, name: str, tensors: dict, about: dict) -> None:
     temporary = {suffix: folder / f".{name}.{suffix}.tmp" for suffix in ("safetensors", "json")}
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        save_file(tensors, temporary["safetensors"])
-        about = {"schema": SCHEMA, "version": __version__, "sha256": _sha256(temporary["safetensors"]), **about}
+        about = {**about, "schema": SCHEMA, "version": __version__}
+        save_file(tensors, temporary["safetensors"], {SUM: _sum_of(about)})
+        about[SUM] = _sha256(temporary["safetensors"])
         temporary["json"].write_text(json.dumps(about, indent=1))
+        for file in temporary.values():
+            flush(file)
         for suffix, file in temporary.items():
             os.replace(file, folder / f"{name}.{suffix}")
+        flush(folder)
     except (OSError, SafetensorError) as error:
         for file in temporary.values():
             file.unlink(missing_ok=True)
         raise UserError(
             f"cannot write {folder / name}.* ({error}): free disk space, or make the folder writable, then start again"
         ) from error
+
+
+def _sum_of(about: dict) -> str:
+    """SHA-256 of what a model's JSON says, but for the sum of its tensors, however it is laid out."""
+    rest = {k: v for k, v in about.items() if k != SUM}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
 def _sha256(path: Path) -> str:
@@ -149,11 +162,15 @@ def _read(folder: Path, name: str) -> tuple[dict, dict]:
         raise UserError(
             f"{path} has schema {about.get('schema')}, this version reads {SCHEMA}: use the matching release"
         )
+    file = path.with_suffix(".safetensors")
     with _readable(folder, name):
-        tensors = load_file(folder / f"{name}.safetensors")
+        tensors = load_file(file)
         tensors = {k: v.float() if v.dtype == torch.float16 else v for k, v in tensors.items()}
-    if about.get("sha256") not in (None, _sha256(folder / f"{name}.safetensors")):
-        raise UserError(f"{folder / name}.safetensors was altered: copy or train it again")
+        with safe_open(file, "pt") as opened:
+            metadata = opened.metadata() or {}
+    for what, known, found in ((file, about.get(SUM), _sha256(file)), (path, metadata.get(SUM), _sum_of(about))):
+        if known not in (None, found):
+            raise UserError(f"{what} was altered: copy or train it again")
     return about, tensors
 
 

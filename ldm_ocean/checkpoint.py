@@ -10,7 +10,7 @@ import os
 import shutil
 import warnings
 from pathlib import Path
-from typing import TypedDict
+from typing import TypedDict, cast
 
 import torch
 from safetensors import SafetensorError
@@ -19,11 +19,13 @@ from torch import nn
 
 from .ema import EMA
 from .errors import UserError
+from .io.atomic import flush
 
 SCHEMA = 1
 SUMS = "SHA256SUMS"
 TENSORS = ("model", "ema", "optimiser")
-FILES = (*(f"{name}.safetensors" for name in TENSORS), "state.json")
+STATE = "state.json"
+FILES = (*(f"{name}.safetensors" for name in TENSORS), STATE)
 
 
 class State(TypedDict):
@@ -51,14 +53,14 @@ def save(folder: Path, model: nn.Module, ema: EMA, optimiser: torch.optim.Optimi
             content = {k: v.detach().cpu().contiguous() for k, v in content.items()}
             save_file(content, temporary / f"{name}.safetensors")
         about = {"schema": SCHEMA, **state, "ema_updates": ema.updates}
-        (temporary / "state.json").write_text(json.dumps(about))
+        (temporary / STATE).write_text(json.dumps(about))
         (temporary / SUMS).write_bytes(_sums(temporary))
         for file in (*temporary.iterdir(), temporary):
-            _flush(file)
+            flush(file)
         if final.exists():  # a damaged one, which a run that fell back has now reached again
             shutil.rmtree(final)
         os.replace(temporary, final)
-        _flush(folder)
+        flush(folder)
         tidy(final, keep)
     except (OSError, SafetensorError) as error:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -85,10 +87,12 @@ def tidy(latest: Path, keep: int) -> None:
 def newest(folder: Path) -> Path | None:
     """The newest undamaged checkpoint, with a warning for every newer one; None where there never was one.
 
-    UserError when all are damaged: to begin again is for the user to decide.
+    UserError when all are damaged, or one is of another schema: to begin again is for the user to decide.
     """
     found = complete(folder)
     for path in reversed(found):
+        if (schema := _schema(path)) != SCHEMA:
+            raise _of_another(schema, path)
         reason = damage(path)
         if not reason:
             return path
@@ -113,12 +117,12 @@ def damage(path: Path) -> str:
 def load(path: Path, model: nn.Module, ema: EMA, optimiser: torch.optim.Optimizer) -> State:
     """Restore everything ``save`` wrote, in place; returns the state. UserError when schema or shapes differ."""
     try:
-        state = json.loads((path / "state.json").read_bytes())
+        state = dict(json.loads((path / STATE).read_bytes()))
         weights, average, moments = (load_file(path / f"{name}.safetensors") for name in TENSORS)
-    except (ValueError, SafetensorError) as error:
+    except (ValueError, TypeError, SafetensorError) as error:
         raise UserError(f"checkpoint {path} holds something else than this package writes ({error})") from error
-    if state.pop("schema", None) != SCHEMA:
-        raise UserError(f"checkpoint {path} is not of schema {SCHEMA}: go on with the release that wrote it")
+    if (schema := state.pop("schema", None)) != SCHEMA:
+        raise _of_another(schema, path)
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:
@@ -131,28 +135,41 @@ def load(path: Path, model: nn.Module, ema: EMA, optimiser: torch.optim.Optimize
         entry = {k.rsplit("/", 1)[1]: v for k, v in moments.items() if k.rsplit("/", 1)[0] == name}
         if entry:
             optimiser.state[p] = {k: v if k == "step" else v.to(p.device) for k, v in entry.items()}
-    return state
+    return cast(State, state)
+
+
+def _schema(path: Path) -> object:
+    """The schema that ``state.json`` names, if its sum, where there is one, agrees: other files are of no concern.
+
+    Ours where it cannot be told: ``damage`` will find the reason.
+    """
+    try:
+        sums = (path / SUMS).read_bytes() if (path / SUMS).exists() else b""
+        known = [line for line in sums.splitlines() if line.endswith(f"  {STATE}".encode())]
+        if any(line != _line(path, STATE) for line in known):
+            return SCHEMA
+        return dict(json.loads((path / STATE).read_bytes())).get("schema")
+    except (OSError, ValueError, TypeError):
+        return SCHEMA
+
+
+def _of_another(schema: object, path: Path) -> UserError:
+    return UserError(
+        f"checkpoint {path} has schema {schema}, this version reads {SCHEMA}: go on with the release that wrote it"
+    )
 
 
 def _sums(path: Path) -> bytes:
     """The content of SHA256SUMS for the files that are in ``path`` now."""
-    return "".join(f"{_digest(path / name)}  {name}\n" for name in FILES).encode()
+    return b"".join(_line(path, name) + b"\n" for name in FILES)
 
 
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _line(path: Path, name: str) -> bytes:
+    with (path / name).open("rb") as file:
+        return f"{hashlib.file_digest(file, 'sha256').hexdigest()}  {name}".encode()
 
 
 def _sweep(folder: Path) -> None:
     """Remove what a killed process left half-written."""
     for leftover in folder.glob(".*.tmp"):
         shutil.rmtree(leftover)
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -66,5 +66,14 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def flush(path: Path) -> None:
+    """Past this, what the file holds, or which names the folder has, outlives a loss of power."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def _aside(path: Path) -> Path:
     return path.with_name(f".{path.name}.old")

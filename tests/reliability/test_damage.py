@@ -75,6 +75,31 @@ def test_where_nothing_may_be_written_likewise(tmp_path):
 
 
 @pytest.mark.reliability("R10")
+@pytest.mark.parametrize("files", [1, 2])
+def test_where_nothing_may_be_written_any_more_in_mid_save_likewise(files, tmp_path, monkeypatch):
+    folder = tmp_path / "checkpoints"
+    save(folder, 1)
+    before, written, save_file = contents(folder), [], checkpoint.save_file
+    with contextlib.ExitStack() as until_then:
+
+        def save_some(tensors, path):
+            if len(written) == files:
+                until_then.enter_context(read_only(folder))
+            written.append(path)
+            save_file(tensors, path)
+
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(checkpoint, "save_file", save_some)
+        with pytest.raises(UserError, match=f"cannot write checkpoint checkpoints/{2:010d}"):
+            save(Path(folder.name), 2)
+    assert len(written) > files
+    assert {k: v for k, v in contents(folder).items() if not k.startswith(".")} == before
+    assert checkpoint.newest(folder) == folder / f"{1:010d}"
+    save(folder, 2)
+    assert sorted(p.name for p in folder.iterdir()) == [f"{1:010d}", f"{2:010d}"]
+
+
+@pytest.mark.reliability("R10")
 @pytest.mark.parametrize(("every", "what"), [(8, "checkpoint "), (1000, "")])
 def test_a_training_that_cannot_save_or_publish_ends_with_one_line_and_exit_code_2(every, what, road, tmp_path):
     command = arguments(road, "diffusion", f"train.checkpoint_every={every}")
@@ -109,28 +134,37 @@ def test_a_full_disk_is_one_line_wherever_it_is_met(tmp_path, capsys):
     assert end.value.code == 2 and said.startswith("error: cannot write the output (File too large): free disk space")
 
 
-def damaged(file: Path, how: str, draw: random.Random) -> None:
-    """Flip one bit, cut the end off, or delete."""
+def damaged(file: Path, how: str, where: int) -> None:
+    """Flip bit number ``where``, cut off all but ``where`` bytes, or delete."""
     content = bytearray(file.read_bytes())
     if how == "flip":
-        content[draw.randrange(len(content))] ^= 1 << draw.randrange(8)
+        content[where // 8] ^= 1 << where % 8
         file.write_bytes(content)
     elif how == "truncate":
-        file.write_bytes(content[: draw.randrange(len(content))])
+        file.write_bytes(content[:where])
     else:
         file.unlink()
 
 
+def places(file: Path, how: str, times: int) -> list[int]:
+    """So many different places to damage a file at, for ever the same; there is one way only to delete it."""
+    ways = {"flip": 8 * file.stat().st_size, "truncate": file.stat().st_size, "delete": 1}[how]
+    return random.Random(f"{file.name} {how}").sample(range(ways), min(times, ways))
+
+
+HOW = pytest.mark.parametrize("how", ["flip", "truncate", "delete"])
+MANY = 20  # 5 files of a checkpoint x (20 flips + 20 truncations + 1 deletion) = 205 cases, no two the same
+
+
 @pytest.mark.reliability("R12")
-@pytest.mark.parametrize("times", [1, pytest.param(14, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("how", ["flip", "truncate", "delete"])
+@pytest.mark.parametrize("times", [1, pytest.param(MANY, marks=pytest.mark.slow)])
+@HOW
 @pytest.mark.parametrize("file", FILES)
 def test_a_damaged_checkpoint_is_passed_over_with_a_warning_that_names_the_file(file, how, times, tmp_path):
-    draw = random.Random(f"{file} {how}")
     older, newer = (save(tmp_path, samples) for samples in (1, 2))
     sound = contents(newer)
-    for _ in range(times):
-        damaged(newer / file, how, draw)
+    for where in places(newer / file, how, times):
+        damaged(newer / file, how, where)
         with pytest.warns(UserWarning, match=f"{newer} is damaged"):
             assert checkpoint.newest(tmp_path) == older
         if file != checkpoint.SUMS:
@@ -141,9 +175,16 @@ def test_a_damaged_checkpoint_is_passed_over_with_a_warning_that_names_the_file(
 
 
 @pytest.mark.reliability("R12")
+def test_there_are_two_hundred_different_cases(tmp_path):
+    path = save(tmp_path, 1)
+    cases = {(file, how, n) for file in FILES for how in ("flip", "truncate") for n in places(path / file, how, MANY)}
+    assert len(cases) + len(FILES) >= 200
+
+
+@pytest.mark.reliability("R12")
 def test_when_none_is_undamaged_the_run_stops_and_leaves_them_alone(tmp_path):
     for samples in (1, 2):
-        damaged(save(tmp_path, samples) / "model.safetensors", "flip", random.Random(0))
+        damaged(save(tmp_path, samples) / "model.safetensors", "flip", 1000)
     before = contents(tmp_path)
     with pytest.warns(UserWarning, match="damaged"), pytest.raises(UserError, match=f"no checkpoint in {tmp_path}"):
         checkpoint.newest(tmp_path)
@@ -156,7 +197,7 @@ def test_a_run_that_falls_back_ends_as_if_nothing_had_happened_and_replaces_what
     engine.fit(whole, CONFIG, tmp_path)
     last = tmp_path / "checkpoints" / f"{CONFIG.samples:010d}"
     before = contents(tmp_path / "checkpoints")
-    damaged(last / "optimiser.safetensors", "flip", random.Random(0))
+    damaged(last / "optimiser.safetensors", "flip", 1000)
     with pytest.warns(UserWarning, match="optimiser.safetensors not as written"):
         engine.fit(again, CONFIG, tmp_path)
     for a, b in zip(whole.model.parameters(), again.model.parameters(), strict=True):
@@ -164,17 +205,76 @@ def test_a_run_that_falls_back_ends_as_if_nothing_had_happened_and_replaces_what
     assert contents(tmp_path / "checkpoints") == before
 
 
+PARTS = [f"{name}.{suffix}" for name in ("codec", "generator") for suffix in ("json", "safetensors")]
+
+
 @pytest.mark.reliability("R12")
-@pytest.mark.parametrize("times", [1, pytest.param(15, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("how", ["flip", "truncate", "delete"])
-@pytest.mark.parametrize("name", ["codec", "generator"])
-def test_a_damaged_model_is_refused_where_its_path_is_named(name, how, times, road, tmp_path):
-    draw = random.Random(how)
-    for _ in range(times):
+@pytest.mark.parametrize("times", [1, pytest.param(MANY, marks=pytest.mark.slow)])
+@HOW
+@pytest.mark.parametrize("file", PARTS)
+def test_a_damaged_model_is_refused_where_its_path_is_named(file, how, times, road, tmp_path):
+    for where in places(road["diffusion"] / "best" / file, how, times):
         shutil.copytree(road["diffusion"] / "best", tmp_path, dirs_exist_ok=True)
-        damaged(tmp_path / f"{name}.safetensors", how, draw)
+        damaged(tmp_path / file, how, where)
         with pytest.raises(UserError, match=str(tmp_path)):
             artefacts.load_generator(tmp_path, artefacts.load_codec(tmp_path))
+
+
+EDITS = {
+    "another curve": ("generator", lambda about: about.update(curve="flow")),
+    "parameters in another order": ("generator", lambda about: about["parameters"].reverse()),
+    "a parameter of another name": ("generator", lambda about: about["parameters"].__setitem__(0, "another")),
+    "another equation of state": ("codec", lambda about: about.update(equation_of_state="another")),
+    "the sum of the tensors by another name": ("codec", lambda about: about.update(sha257=about.pop("sha256"))),
+    "a word more": ("codec", lambda about: about.update(note="")),
+}
+
+
+@pytest.mark.reliability("R12")
+@pytest.mark.parametrize("case", EDITS)
+def test_a_model_whose_json_was_edited_is_refused_by_the_name_of_the_file(case, road, tmp_path):
+    name, edit = EDITS[case]
+    shutil.copytree(road["diffusion"] / "best", tmp_path, dirs_exist_ok=True)
+    path = tmp_path / f"{name}.json"
+    about = json.loads(path.read_text())
+    path.write_text(json.dumps(about, indent=3))  # the same, said otherwise
+    artefacts.load_generator(tmp_path, artefacts.load_codec(tmp_path))
+    edit(about)
+    path.write_text(json.dumps(about, indent=1))
+    with pytest.raises(UserError, match=f"{path} was altered: copy or train it again"):
+        artefacts.load_generator(tmp_path, artefacts.load_codec(tmp_path))
+
+
+@pytest.mark.reliability("R12")
+def test_a_model_that_is_published_again_has_sums_of_its_own(road, tmp_path):
+    codec = artefacts.load_codec(road["diffusion"])
+    denoiser, scaler, about = artefacts.load_generator(road["diffusion"], codec)
+    artefacts.save_codec(tmp_path, codec)
+    artefacts.save_generator(tmp_path, denoiser, scaler, {**about, "curve": "flow"})
+    assert artefacts.load_generator(tmp_path, codec)[2]["curve"] == "flow"
+
+
+@pytest.mark.parametrize("publish", ["a model", "a checkpoint"])
+def test_what_is_published_is_on_the_disk_before_it_has_its_name_and_the_name_before_the_end(
+    publish, road, tmp_path, monkeypatch
+):
+    codec, events = artefacts.load_codec(road["vae"]), []
+    replace, fsync = os.replace, os.fsync
+    monkeypatch.setattr(os, "replace", lambda a, b: (events.append(("name", Path(a), Path(b))), replace(a, b)))
+    monkeypatch.setattr(
+        os, "fsync", lambda d: (events.append(("sync", Path(f"/proc/self/fd/{d}").readlink())), fsync(d))
+    )
+    if publish == "a model":
+        artefacts.save_codec(tmp_path, codec)
+    else:
+        save(tmp_path, 1)
+    names = [n for n, event in enumerate(events) if event[0] == "name"]
+    assert len(names) == (2 if publish == "a model" else 1)
+    for n in names:
+        _, temporary, final = events[n]
+        inside = {temporary / p.name for p in final.iterdir()} if final.is_dir() else set()
+        assert {temporary} | inside <= {event[1] for event in events[:n] if event[0] == "sync"}
+    assert ("sync", tmp_path) in events[names[-1] :]
 
 
 class Malice:
@@ -218,7 +318,7 @@ def test_a_pickle_in_a_checkpoint_is_refused_even_with_the_right_digests(file, m
 
 
 @pytest.mark.reliability("R13")
-@pytest.mark.parametrize("file", ["codec.json", "codec.safetensors", "generator.json", "generator.safetensors"])
+@pytest.mark.parametrize("file", PARTS)
 def test_a_pickle_in_a_published_model_is_refused(file, malice, road, tmp_path):
     shutil.copytree(road["diffusion"] / "best", tmp_path / "best")
     (tmp_path / "best" / file).write_bytes(malice)

@@ -3,6 +3,7 @@
 ``python -m tests.reliability.test_released`` writes the numbers anew, for a release that means to change them.
 """
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -10,10 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 
-from ldm_ocean import OceanLDM, artefacts, open_states
+from ldm_ocean import OceanLDM, artefacts, checkpoint, open_states
 from ldm_ocean.data.latents import open_latents
 from ldm_ocean.errors import UserError
+
+from .small import parts, save
 
 pytestmark = pytest.mark.reliability("R25")
 
@@ -75,6 +79,37 @@ def test_latents_of_an_unknown_schema_likewise(schema, tmp_path):
     (store / "zarr.json").write_text(json.dumps(about))
     with pytest.raises(UserError, match=f"has schema {schema}, this version reads 1"):
         open_latents(store, artefacts.load_codec(MODEL))
+
+
+@pytest.mark.parametrize("schema", [0, 2, None])
+def test_a_checkpoint_of_an_unknown_schema_likewise_whatever_files_it_has(schema, tmp_path):
+    save(tmp_path, 1)
+    path = save(tmp_path, 2)
+    about = json.loads((path / "state.json").read_text())
+    (path / "state.json").write_text(json.dumps({**about, "schema": schema}))
+    with pytest.raises(UserError, match=f"has schema {schema}, this version reads 1: go on with the release"):
+        checkpoint.load(path, *parts())
+    (path / "ema.safetensors").rename(path / "average.safetensors")
+    files = [p for p in path.iterdir() if p.name != checkpoint.SUMS]
+    sums = "".join(f"{hashlib.sha256(p.read_bytes()).hexdigest()}  {p.name}\n" for p in files)
+    for written in (sums, ""):
+        (path / checkpoint.SUMS).write_text(written)
+        with pytest.raises(UserError, match=f"{path} has schema {schema}, this version reads 1: go on with the rel"):
+            checkpoint.newest(tmp_path)
+
+
+def test_a_checkpoint_whose_schema_was_altered_is_damaged_and_not_of_another_release(tmp_path):
+    older, path = (save(tmp_path, samples) for samples in (1, 2))
+    about = json.loads((path / "state.json").read_text())
+    (path / "state.json").write_text(json.dumps({**about, "schema": 2}))
+    with pytest.warns(UserWarning, match="state.json not as written"):
+        assert checkpoint.newest(tmp_path) == older
+
+
+def test_the_published_models_have_no_sum_of_their_json_and_are_sound_without():
+    for name in ("codec", "generator"):
+        with safe_open(MODEL / f"{name}.safetensors", "pt") as file:
+            assert not (file.metadata() or {}).get(artefacts.SUM)
 
 
 if __name__ == "__main__":
