@@ -13,6 +13,7 @@
 
 trap : TERM # a preempted script waits for its processes
 . .venv/bin/activate
+export SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK # srun does not ask the job for it
 srun python "$@"
 code=$?
 if [ $code -eq 75 ]; then scontrol requeue "$SLURM_JOB_ID"; fi # stopped after a checkpoint: go on
