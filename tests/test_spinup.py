@@ -92,6 +92,7 @@ def test_parameters_that_nobody_simulated_run_without_a_truth(tmp_path):
     main(["spinup", str(MODEL), str(STATES), *asked, *SHORT, "--members", "1", "--config", str(CONFIG)])
     own = json.loads((tmp_path / "asked" / "spinup.json").read_text())["settings"]["asked"]
     assert set(own["roads"]) == {"fixed", "nearest_setting", "eof_gp", "rest"} and "control" not in own
+    assert not any("equivalent_years" in road or "nearer_than_cold_ever" in road for road in own["roads"].values())
     assert own["roads"]["fixed"]["preflight"]["unstable_volume"] == 0
 
 
@@ -204,10 +205,30 @@ def test_states_on_another_grid_are_refused(states):
         Roads(OceanLDM.from_pretrained(MODEL, "cpu"), states)
 
 
-def test_a_folder_keeps_one_experiment(tmp_path):
-    model = OceanLDM.from_pretrained(MODEL, "cpu")
-    case = Case("a", {"rn_ztau0": 0.2}, 0.0)
-    _keep_apart(model, [case], Plan(years=1), tmp_path)
-    _keep_apart(model, [case], Plan(years=2), tmp_path)  # longer is no other experiment
+@pytest.fixture(scope="module")
+def roads():
+    return Roads(OceanLDM.from_pretrained(MODEL, "cpu"), open_states(STATES, ["train"]))
+
+
+CASE = Case("a", {"rn_ztau0": 0.2}, 0.0)
+
+
+def test_a_longer_run_is_no_other_experiment(tmp_path, roads):
+    _keep_apart(roads, [CASE], Plan(years=1), tmp_path)
+    _keep_apart(roads, [CASE], Plan(years=2), tmp_path)
+
+
+@pytest.mark.parametrize("other", ["parameters", "generator", "training state"])
+def test_a_folder_keeps_one_experiment(tmp_path, roads, other):
+    """Another generator on the same codec and another store give other starts under the same names."""
+    _keep_apart(roads, [CASE], Plan(), tmp_path)
+    case, model, store = CASE, roads.model, roads.store
+    if other == "parameters":
+        case = Case("a", {"rn_ztau0": 0.3}, 0.0)
+    elif other == "generator":
+        model = OceanLDM(model.codec, model.denoiser, model.scaler, model.about | {"sha256": "another"})
+    else:
+        store = store.assign(toce=store.toce.copy(deep=True))
+        store.toce.values[int(store.equilibrium.values.argmax())] += 1e-3
     with pytest.raises(UserError, match="plan"):
-        _keep_apart(model, [Case("a", {"rn_ztau0": 0.3}, 0.0)], Plan(), tmp_path)
+        _keep_apart(Roads(model, store), [case], Plan(), tmp_path)

@@ -10,6 +10,7 @@ from ldm_ocean.errors import UserError
 from ldm_ocean.io.run import read_run
 from ldm_ocean.simulate import basin
 from ldm_ocean.simulate.pool import the_model
+from ldm_ocean.spinup.run import Record
 
 PARAMETERS, SEED, DAY = basin.Parameters(rn_ztau0=0.15), 3, 120
 FIELDS = ("toce", "soce", "uoce", "voce", "ssh")
@@ -81,6 +82,25 @@ def test_a_run_from_the_file_is_the_run_that_was_never_interrupted(model, begun,
     resumed, _ = model.advance(restart.read(file, model), PARAMETERS, SEED, 5)
     for name, values in straight.items():
         assert np.array_equal(np.asarray(values), np.asarray(resumed[name])), name
+
+
+def test_states_from_anywhere_have_the_types_that_one_compilation_serves(model, tmp_path, monkeypatch):
+    """Weakly typed numbers count as another type: the model would be compiled again, at the cost of the first run."""
+    import jax
+
+    from ldm_ocean.simulate import restart
+
+    def types(state: dict) -> dict:
+        return {k: (v.shape, v.dtype, v.weak_type) for k, v in jax.eval_shape(dict, state).items()}
+
+    monkeypatch.setattr(model, "advance", lambda state, *_: (state, None))  # the trial run, which would compile
+    begun = restart.begin(model, model.snapshot(model.initial()), PARAMETERS, SEED, DAY)
+    restart.write(tmp_path / "a.restart.h5", model, begun)
+    Record(begun).save(tmp_path / "a.npz")
+    loaded = Record.load(tmp_path / "a.npz").state
+    expected = types(model.initial())
+    for state in (begun, restart.read(tmp_path / "a.restart.h5", model), loaded):
+        assert types(state) == expected
 
 
 def test_veros_itself_takes_the_file(file, begun, tmp_path, monkeypatch):
