@@ -6,6 +6,8 @@ import shutil
 import numpy as np
 import pytest
 import xarray as xr
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from ldm_ocean import cli
 from ldm_ocean.errors import UserError
@@ -75,6 +77,21 @@ def _off_date(data, grid):
     data["adatrj"] = data.adatrj + 30
 
 
+def _all(name, value):
+    def spoil(data, grid):
+        data[name] = xr.full_like(data[name], value)
+
+    return spoil
+
+
+def _short(name):
+    return lambda data, grid: data.assign({name: ("odd", np.zeros(5))})
+
+
+def _half_a_year_on(data, grid):
+    data["kt"], data["adatrj"] = data.kt + 500 * 16, data.adatrj + 500
+
+
 SPOILT = {
     "no temperature": (_without("tn"), STOPS, "no tn: NEMO cannot start"),
     "another shape": (lambda d, g: d.isel(y=slice(1, None)), STOPS, "tn is .1, 3, 50, 14., the mesh .3, 51, 14."),
@@ -95,6 +112,21 @@ SPOILT = {
     "a wall of water": (_at("sshn", 25.0, True), STOPS, "sshn is 25 at 1 cells"),
     "sea level before without its company": (_without("utau_b", "tb"), STOPS, "sshb is there without tb, utau_b"),
     "a step without a date": (_without("ntime", "adatrj"), STOPS, "kt is there without adatrj, ntime"),
+    "turbulence that is no number": (_all("en", np.nan), STOPS, "en is not finite at .*take it from another restart"),
+    "mixing that is no number": (_all("avt_k", np.nan), STOPS, "avt_k is not finite at .* on land"),
+    "forcing before that is no number": (_all("utau_b", np.nan), STOPS, "utau_b is not finite at"),
+    "light before with an infinity": (_at("qsr_hc_b", np.inf, True), STOPS, "qsr_hc_b is not finite at 1 cells"),
+    "turbulence of another shape": (_short("en"), STOPS, r"en is \(5,\), the mesh \(3, 51, 14\)"),
+    "forcing before of another shape": (_short("qns_b"), STOPS, r"qns_b is \(5,\), the mesh \(51, 14\)"),
+    "a step that is no number": (_all("kt", np.nan), STOPS, "kt: not one finite number"),
+    "a date that is no number": (_all("ndastp", np.inf), STOPS, "ndastp: not one finite number"),
+    "five dates": (_short("adatrj"), STOPS, "adatrj: not one finite number"),
+    "steps moved, the date left": (_half_a_year_on, NOTE, "day 140 of a year of 360, ndastp 301230 on day 0.*DINO"),
+    "the date moved, the steps left": (
+        _all("ndastp", 310804),
+        NOTE,
+        "day 0 of a year of 360, ndastp 310804 on day 214",
+    ),
     "date and step apart": (_off_date, NOTE, "10800 days, adatrj 10830"),
     "no date at all": (_without("kt", "ndastp", "adatrj", "ntime"), NOTE, "no kt: date and season come"),
     "temperature changed now, not before": (_warm_now_alone, SPOILS, "tn and tb differ by 0.3.*half of the change"),
@@ -121,6 +153,24 @@ def test_a_change_of_now_alone_is_no_harm_without_the_step_before(grid, tmp_path
     data = raw(WHOLE).drop_vars("sshb")
     _warm_now_alone(data, grid)
     assert not judged(data, tmp_path, grid)[SPOILS]
+
+
+@pytest.mark.parametrize("name", ["utau_b", "qsr_hc_b", "tb"])
+def test_what_nemo_does_not_read_without_the_step_before_is_not_judged(name, grid, tmp_path):
+    data = raw(WHOLE)
+    _all(name, np.nan)(data, grid)
+    assert judged(data, tmp_path, grid)[STOPS]
+    assert not judged(data.drop_vars("sshb"), tmp_path, grid, "b_restart.nc")[STOPS]
+
+
+@settings(deadline=None, max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(day=st.integers(1, 720), off=st.integers(-180, 179))
+def test_date_and_step_are_told_apart_beyond_the_days_of_a_real_calendar(day, off, grid, tmp_path):
+    data, dated = raw(WHOLE), (day + off - 1) % 360
+    _all("kt", day * 16)(data, grid)
+    _all("adatrj", day)(data, grid)
+    _all("ndastp", 20000 + (dated // 30 + 1) * 100 + dated % 30 + 1)(data, grid)
+    assert ("follows the former" in judged(data, tmp_path, grid)[NOTE]) == (abs(off) > 2)
 
 
 def test_a_file_of_one_rank_is_told_by_its_name(grid, tmp_path):

@@ -26,11 +26,10 @@ from .checks import check_values
 from .mesh import read_mesh
 from .names import Names
 from .source import Frame, open_source
-from .times import IDEAL_YEAR
+from .times import IDEAL_YEAR, SECONDS_PER_DAY
 
 LAYOUT = yaml.safe_load(files(__package__).joinpath("nemo.yaml").read_text())
 ENDING = "_restart.nc"
-SECONDS_PER_DAY = 86400.0
 SAME_PLACE = 1e-3  # [degrees] coordinates in single precision
 SAME_DEPTH = 0.01  # share of the depth
 
@@ -43,10 +42,10 @@ def read_grid(mesh: Path) -> OceanGrid:
 def difference(states: xr.Dataset, grid: OceanGrid) -> str | None:
     """What keeps canonical states from being a restart on ``grid``, in a few words; None where nothing does.
 
-    Overlap columns that were cut off when the states were read, and levels without water, are no difference.
+    Overlap columns, which are cut off when states are read, and levels without water are no difference.
     """
-    own, columns = OceanGrid.from_dataset(states), _columns(states)
-    levels = own.shape[0]
+    own = OceanGrid.from_dataset(states)
+    levels, columns = own.shape[0], slice(1, -1) if _overlaps(own, grid) else slice(None)
     mesh = {k: grid[k][..., columns] if grid[k].ndim > 1 else grid[k] for k in MESH}
     if own.shape[1:] != mesh["nav_lat"].shape or levels > grid.shape[0]:
         return f"the states have {_times(own.shape)} cells, the mesh {_times(grid.shape)}"
@@ -69,11 +68,22 @@ def difference(states: xr.Dataset, grid: OceanGrid) -> str | None:
     return None
 
 
+def season_of(state: xr.Dataset) -> float | None:
+    """Share of the year of one state, None where it does not tell."""
+    season = float(np.ravel(state["season"].values)[0]) if "season" in state.coords else np.nan
+    return season if np.isfinite(season) else None
+
+
+def day_of(season: float) -> int:
+    """The day of a year of 360 at whose end a ``season`` is, from 1: day 360 for season 0."""
+    return round(season % 1.0 * IDEAL_YEAR) or int(IDEAL_YEAR)
+
+
 def calendar(season: float, rdt: float) -> dict[str, float]:
     """kt, ndastp, adatrj, ntime of a state of ``season`` (share of the year) for time steps of ``rdt`` [s]."""
     if not rdt > 0 or SECONDS_PER_DAY % rdt:
         raise UserError(f"a time step of {rdt:g} s does not divide the day, as NEMO wants it: correct --rdt")
-    day = round(season % 1.0 * IDEAL_YEAR) or int(IDEAL_YEAR)
+    day = day_of(season)
     month, number = divmod(day - 1, 30)
     values = (day * SECONDS_PER_DAY / rdt, 10000 + 100 * (month + 1) + number + 1, day, 0)
     return dict(zip(LAYOUT["calendar"], map(float, values), strict=True))
@@ -91,8 +101,7 @@ def write_restart(
     """
     path = Path(path)
     check_name(path)
-    fields = _fields(state, grid)
-    season = float(np.ravel(state["season"].values)[0]) if "season" in state.coords else None
+    fields, season = _fields(state, grid), season_of(state)
     with _written_whole(path) as temporary:
         if template is None:
             date = _date(season, rdt)
@@ -100,7 +109,7 @@ def write_restart(
         else:
             with open_netcdf(template) as old:
                 date = _date(season, _time_step(old, rdt))
-                _check_template(old, fields, bool(date))
+                _check_template(old, fields, season, bool(date))
                 _write_like(temporary, old, fields | date)
     return int(date[LAYOUT["calendar"][0]]) if date else None
 
@@ -124,9 +133,10 @@ def open_netcdf(path: Path) -> netCDF4.Dataset:
     return data
 
 
-def _columns(states: xr.Dataset) -> slice:
-    """Where the states' columns lie among those of a mesh with its overlap."""
-    return slice(1, -1) if states.attrs.get("x_overlap") else slice(None)
+def _overlaps(own: OceanGrid, grid: OceanGrid) -> bool:
+    """Whether ``grid`` has, other than ``own``, a column more at either end that repeats its inner ones."""
+    wider = own.periodic_x and grid.shape[2] == own.shape[2] + 2
+    return wider and np.array_equal(grid["tmask"][..., [0, -1]], grid["tmask"][..., [-2, 1]])
 
 
 def _times(shape) -> str:
@@ -137,7 +147,7 @@ def _fields(state: xr.Dataset, grid: OceanGrid) -> dict[str, np.ndarray]:
     """Name in the restart → float64 on the whole mesh, 0 on land; UserError for anything NEMO would choke on."""
     if (differs := difference(state, grid)) is not None:
         raise UserError(f"{differs}: interpolate with --regrid, or give the mesh of the states")
-    names, levels = Names.load(), grid.shape[0]
+    names, levels, overlap = Names.load(), grid.shape[0], _overlaps(OceanGrid.from_dataset(state), grid)
     out = {}
     for name, raw in LAYOUT["now"].items():
         if name not in state:
@@ -147,7 +157,7 @@ def _fields(state: xr.Dataset, grid: OceanGrid) -> dict[str, np.ndarray]:
             raise UserError(f"one restart holds one state, not {values.sizes['sample']}: choose one")
         array = values.squeeze("sample") if "sample" in values.dims else values
         array = array.transpose(*(("depth",) if deep else ()), "y", "x").values.astype("float64")
-        if state.attrs.get("x_overlap"):
+        if overlap:
             array = np.pad(array, [(0, 0)] * (array.ndim - 1) + [(1, 1)], mode="wrap")
         if deep:
             array = np.pad(array, [(0, levels - len(array)), (0, 0), (0, 0)], constant_values=np.nan)
@@ -169,7 +179,7 @@ def _time_step(old: netCDF4.Dataset, rdt: float | None) -> float | None:
     return rdt
 
 
-def _check_template(old: netCDF4.Dataset, fields: dict[str, np.ndarray], dated: bool):
+def _check_template(old: netCDF4.Dataset, fields: dict[str, np.ndarray], season: float | None, dated: bool):
     for name, values in fields.items():
         if name not in old.variables:
             raise UserError(f"{old.filepath()} has no {name}: give a restart of this configuration as template")
@@ -179,7 +189,15 @@ def _check_template(old: netCDF4.Dataset, fields: dict[str, np.ndarray], dated: 
                 f"{name} in {old.filepath()} is {shape}, the mesh {values.shape}: "
                 "give a whole restart of this configuration (join the ranks' pieces first)"
             )
+        packing = getattr(old[name], "scale_factor", 1), getattr(old[name], "add_offset", 0)
+        if old[name].dtype.kind != "f" or packing != (1, 0):
+            raise UserError(f"{name} in {old.filepath()} is packed, NEMO would scale our values: unpack the template")
     if not dated and LAYOUT["calendar"][0] in old.variables:
+        if season is None:
+            raise UserError(
+                f"{old.filepath()} has a date, but the states tell no season: give them the coordinate `season` "
+                f"(share of the year), or take {', '.join(LAYOUT['calendar'])} out of the template"
+            )
         raise UserError(f"{old.filepath()} has a date but no time step: give it with --rdt")
 
 

@@ -21,8 +21,9 @@ from ..grid import OceanGrid
 from ..physics.eos import expansion
 from ..physics.stratification import buoyancy_frequency, least_stable, strongly_unstable_volume
 from .names import Names
-from .nemo import LAYOUT, SECONDS_PER_DAY, open_netcdf
+from .nemo import LAYOUT, open_netcdf
 from .run import DEFAULT_EQUATION
+from .times import IDEAL_YEAR, SAME_SEASON, SECONDS_PER_DAY, days_apart, season_of_date, season_of_step
 
 STOPS, SPOILS, NOTE = "stops", "spoils", "note"
 PIECE = re.compile(r"_\d+\.nc$")
@@ -62,7 +63,9 @@ class Restart:
         return float(np.ravel(self.data[name][...])[0])
 
     def mask(self, name: str) -> np.ndarray:
-        """Water of a field of the restart, (depth, y, x) or (y, x)."""
+        """Water of a field of the restart, (depth, y, x) or (y, x); turbulence and forcing count by T cells."""
+        if name not in CANONICAL:
+            return self.grid["tmask"] if name in DEEP else self.grid["tmask"][0]
         variable = self.names.variables[CANONICAL[name]]
         mask = self.grid[f"{variable.point}mask"]
         return mask if variable.deep else mask[0]
@@ -79,13 +82,21 @@ class Restart:
         raw = raw * getattr(variable, "scale_factor", 1.0) + getattr(variable, "add_offset", 0.0)
         return raw.reshape(self.mask(name).shape)
 
+    def read(self) -> list[str]:
+        """Names of the fields that are there and that NEMO reads: of the step before none without its sea level."""
+        skipped = () if self.has(LAYOUT["forward_without"]) else BEFORE
+        return [name for name in FIELDS if self.has(name) and name not in skipped]
+
     def fields(self) -> list[str]:
-        """Names of the fields, now and before, that are there in the mesh's shape."""
-        return [name for name in CANONICAL if self.fits(name)]
+        """Of T, S, u, v and sea level, now and before, those that NEMO reads and that have the mesh's shape."""
+        return [name for name in self.read() if name in CANONICAL and self.fits(name)]
 
 
 CANONICAL = {raw: name for name, raw in LAYOUT["now"].items()}
 CANONICAL |= {LAYOUT["before"][raw]: name for raw, name in CANONICAL.items()}
+DEEP = {*LAYOUT["turbulence"], LAYOUT["light"]}
+BEFORE = {*LAYOUT["before"].values(), *LAYOUT["beside_before"], LAYOUT["light"]}
+FIELDS = tuple(dict.fromkeys([*CANONICAL, *LAYOUT["turbulence"], *LAYOUT["beside_before"], LAYOUT["light"]]))
 
 
 def check_restart(path: Path, grid: OceanGrid, rdt: float | None = None) -> list[Finding]:
@@ -118,9 +129,7 @@ def fields_are_there(r: Restart):
 
 
 def axes_are_those_of_the_mesh(r: Restart):
-    for name in CANONICAL:
-        if not r.has(name):
-            continue
+    for name in r.read():
         variable, shape = r.data[name], r.mask(name).shape
         roles = [r.names.dimensions.get(d) for d in variable.dimensions]
         space = [k for k in roles if k in ("depth", "y", "x")]
@@ -133,9 +142,10 @@ def axes_are_those_of_the_mesh(r: Restart):
 
 
 def numbers_are_finite(r: Restart):
-    for name in r.fields():
+    for name in filter(r.fits, r.read()):
         bad, wet = ~np.isfinite(r.values(name)), r.mask(name)
-        for here, mend in ((bad & wet, "in water: mend the states"), (bad & ~wet, "on land: set it to 0")):
+        mended = "mend the states" if name in CANONICAL else "take it from another restart, or leave it out"
+        for here, mend in ((bad & wet, f"in water: {mended}"), (bad & ~wet, "on land: set it to 0")):
             if here.any():
                 yield STOPS, f"{name} is not finite at {_cells(here)}, {mend}"
 
@@ -198,19 +208,32 @@ def before_is_one_step_away(r: Restart):
 
 
 def date_is_whole(r: Restart):
-    kt, *others = LAYOUT["calendar"]
+    kt, date, days, _ = LAYOUT["calendar"]
     if not r.has(kt):
         yield NOTE, f"no {kt}: date and season come from the namelist (nn_it000, nn_date0)"
         return
-    if missing := r.missing(others):
+    if missing := r.missing(LAYOUT["calendar"]):
         yield STOPS, f"{kt} is there without {', '.join(missing)}: write all of them or none"
+        return
+    if odd := [k for k in LAYOUT["calendar"] if r.data[k].size != 1 or not np.isfinite(r.scalar(k))]:
+        yield STOPS, f"{', '.join(odd)}: not one finite number; write the whole date anew, or nothing of it"
+        return
     step = r.scalar(kt)
     yield NOTE, f"{kt} is {step:.0f}: set nn_it000 = {step + 1:.0f}"
-    if r.rdt and r.has("adatrj") and abs(step * r.rdt / SECONDS_PER_DAY - r.scalar("adatrj")) > 1:
+    if not r.rdt:
+        return
+    done = step * r.rdt / SECONDS_PER_DAY
+    if abs(done - r.scalar(days)) > 1:
         yield (
             NOTE,
-            f"{kt} · {r.rdt:g} s are {step * r.rdt / SECONDS_PER_DAY:.6g} days, adatrj {r.scalar('adatrj'):.6g}: "
-            "idealised forcing takes the season from the former, the calendar from the latter",
+            f"{kt} · {r.rdt:g} s are {done:.6g} days, {days} {r.scalar(days):.6g}: the calendar follows the latter",
+        )
+    forced, dated = season_of_step(step, r.rdt), season_of_date(r.scalar(date))
+    if days_apart(forced, dated) > SAME_SEASON:
+        yield (
+            NOTE,
+            f"{kt} · {r.rdt:g} s end on day {forced * IDEAL_YEAR:.0f} of a year of 360, {date} {r.scalar(date):.0f} on "
+            f"day {dated * IDEAL_YEAR:.0f}: idealised forcing (DINO) follows the former, dated forcing the latter",
         )
 
 
