@@ -38,7 +38,7 @@ def _run(arguments: list[str]) -> None:
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="command")
     chosen = next((a for a in arguments if a in COMMANDS), None)
     for name, summary in COMMANDS.items():
-        sub = subparsers.add_parser(name, help=summary, description=summary.capitalize() + ".")
+        sub = subparsers.add_parser(name, help=summary, description=f"{summary[:1].upper()}{summary[1:]}.")
         if name == chosen:  # import only what runs: `--help` stays quick
             module = _module(name)
             sub.epilog, sub.formatter_class = module.EXAMPLES, argparse.RawDescriptionHelpFormatter

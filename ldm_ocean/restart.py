@@ -15,7 +15,7 @@ from .errors import UserError
 from .grid import OceanGrid
 from .io.atomic import recover
 from .io.lock import only_writer
-from .io.nemo import ENDING, LAYOUT, check_name, difference, read_grid, write_restart
+from .io.nemo import ENDING, LAYOUT, check_name, day_of, difference, read_grid, season_of, write_restart
 from .io.restart_rules import NOTE, check_restart
 from .io.run import read_run
 from .io.times import IDEAL_YEAR
@@ -78,14 +78,12 @@ def regridded(states: xr.Dataset, grid: OceanGrid) -> xr.Dataset:
 def _for_nemo(args: argparse.Namespace) -> bool:
     """Write NEMO's restarts; whether all of them are good."""
     check_name(args.out)
-    if args.template and args.out.resolve() == args.template.resolve():
-        raise UserError(f"{args.out} is the template: choose another name")
     states, grid = _states(args.states, args.mesh), read_grid(_mesh(args))
     grid = replace(grid, equation_of_state=states.attrs.get("equation_of_state"))
     good = True
     for number, path, state in _chosen(args, states, grid, ENDING):
         kt = write_restart(path, state, grid, args.template, args.rdt)
-        print(f"{path}: state {number}\n{_namelist(path, kt)}")
+        print(f"{path}: state {number}\n{_namelist(path, kt, season_of(state))}")
         good &= _judge(path, grid, args.rdt)
     return good
 
@@ -131,15 +129,13 @@ def _states(paths: list[Path], mesh: Path | None) -> xr.Dataset:
 def _chosen(
     args: argparse.Namespace, states: xr.Dataset, grid: OceanGrid, ending: str
 ) -> Iterator[tuple[int, Path, xr.Dataset]]:
-    """(number, file, state) of every state asked for; several are numbered before the ending, for NEMO's sake."""
-    count = states.sizes["sample"]
-    for number in args.member or []:
-        if not 0 <= number < count:
-            raise UserError(f"no state {number}: there are {count}, numbered from 0")
-    numbers = sorted(set(args.member)) if args.member else list(range(count))
-    for number in numbers:
-        numbered = args.out.with_name(f"{args.out.name.removesuffix(ending)}_m{number:03d}{ending}")
-        path = args.out if len(numbers) == 1 else numbered
+    """(number, file, state) of every state asked for; UserError before the first where a file to write is also read."""
+    files = _files(args, states.sizes["sample"], ending)
+    inputs = {path.resolve() for path in (*args.states, args.template, args.mesh) if path}
+    for path in files.values():
+        if path.resolve() in inputs:
+            raise UserError(f"{path} is one of the files to read: choose another name with --out")
+    for number, path in files.items():
         recover(path)
         state = states.isel(sample=[number]).load()
         if args.regrid and difference(state, grid) is not None:
@@ -147,8 +143,26 @@ def _chosen(
         yield number, path, state
 
 
-def _namelist(path: Path, kt: int | None) -> str:
-    date = "nn_rstctl = 0" if kt is None else f"nn_it000 = {kt + 1}, nn_rstctl = 2"
+def _files(args: argparse.Namespace, count: int, ending: str) -> dict[int, Path]:
+    """Number of a state → its file; several are numbered before the ending, for NEMO's sake."""
+    for number in args.member or []:
+        if not 0 <= number < count:
+            raise UserError(f"no state {number}: there are {count}, numbered from 0")
+    numbers = sorted(set(args.member)) if args.member else list(range(count))
+    if len(numbers) == 1:
+        return {numbers[0]: args.out}
+    stem = args.out.name.removesuffix(ending)
+    return {number: args.out.with_name(f"{stem}_m{number:03d}{ending}") for number in numbers}
+
+
+def _namelist(path: Path, kt: int | None, season: float | None) -> str:
+    """The lines to set; where the file has no date the first step alone tells the model the season."""
+    if kt is not None:
+        date = f"nn_it000 = {kt + 1}, nn_rstctl = 2"
+    elif season is not None:
+        date = f"nn_it000 = {day_of(season)} * 86400 / rn_Dt + 1, nn_rstctl = 0"
+    else:
+        date = "nn_rstctl = 0"
     folder = path.resolve().parent
     return f"  &namrun: ln_rstart = .true., cn_ocerst_in = '{path.stem}', cn_ocerst_indir = '{folder}', {date}"
 

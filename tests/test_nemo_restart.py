@@ -1,6 +1,7 @@
 """NEMO restarts: what is written is what is read, land is at rest, nothing of a template's own is touched."""
 
 import re
+import shutil
 
 import netCDF4
 import numpy as np
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from ldm_ocean import cli
 from ldm_ocean.errors import UserError
+from ldm_ocean.grid import OceanGrid
 from ldm_ocean.io.nemo import calendar, difference, read_grid, write_restart
 from ldm_ocean.sample import write_states
 
@@ -162,10 +164,12 @@ def test_a_template_s_step_gives_the_date_unless_another_is_asked_for(upper, tmp
 
 
 def test_overlap_columns_cut_off_in_reading_come_back(tmp_path):
+    """Nothing but the mesh tells of them: what is generated knows its grid, not the files it was learnt from."""
     narrow = small_states(settings=4, each=1).isel(sample=[0])
     mesh = save_mesh(with_overlap(small_mesh()), tmp_path / "mesh_mask.nc")
-    state = narrow.assign_attrs(x_overlap=1)
-    write_restart(tmp_path / "a_restart.nc", state, read_grid(mesh))
+    own = OceanGrid.from_dataset(narrow).to_dataset()
+    generated = own.assign({k: narrow[k] for k in FIELDS})
+    write_restart(tmp_path / "a_restart.nc", generated, read_grid(mesh))
     tn = raw(tmp_path / "a_restart.nc").tn.values
     assert tn.shape[-1] == narrow.sizes["x"] + 2
     np.testing.assert_array_equal(tn[..., 0], tn[..., -2])
@@ -173,6 +177,20 @@ def test_overlap_columns_cut_off_in_reading_come_back(tmp_path):
     back = states_of(tmp_path / "a_restart.nc", mesh=mesh)
     assert back.attrs["x_overlap"] == 1
     same(back, narrow)
+
+
+def _wider(mesh):
+    """Two columns more, which are an ocean of their own."""
+    return mesh.isel(x=np.r_[0, 0 : mesh.sizes["x"], -1])
+
+
+@pytest.mark.parametrize(
+    "periodic, widen", [(True, _wider), (False, with_overlap)], ids=["no copies", "an ocean with two ends"]
+)
+def test_two_columns_more_are_another_grid_unless_they_repeat_a_periodic_ocean(periodic, widen, tmp_path):
+    state = small_states(settings=4, each=1).isel(sample=[0]).assign_attrs(periodic_x=int(periodic))
+    mesh = save_mesh(widen(small_mesh()), tmp_path / "mesh_mask.nc")
+    assert difference(state, read_grid(mesh)) == "the states have 5 × 9 × 7 cells, the mesh 5 × 9 × 9"
 
 
 def test_levels_without_water_that_the_states_leave_out_come_back(real, tmp_path):
@@ -244,6 +262,23 @@ BAD_TEMPLATES = {
 }
 
 
+@pytest.mark.parametrize("packing", [{"scale_factor": 2.0}, {"add_offset": 273.15}])
+def test_a_template_whose_values_nemo_would_scale_is_refused(packing, upper, tmp_path):
+    template = raw(WHOLE)
+    template["tn"].attrs |= packing
+    template.to_netcdf(tmp_path / "own.nc")
+    with pytest.raises(UserError, match=r"tn in .*own\.nc is packed.*: unpack the template"):
+        write_restart(tmp_path / "a_restart.nc", upper[1], read_grid(upper[0]), tmp_path / "own.nc")
+
+
+def test_a_date_that_only_the_states_could_tell_is_asked_of_them(upper, tmp_path):
+    mesh, state = upper
+    with pytest.raises(UserError, match="the states tell no season: give them the coordinate `season`"):
+        write_restart(tmp_path / "a_restart.nc", state.drop_vars("season"), read_grid(mesh), WHOLE, rdt=5400)
+    raw(WHOLE).drop_vars(DATE).to_netcdf(tmp_path / "own.nc")  # the other way that the message names
+    write_restart(tmp_path / "a_restart.nc", state.drop_vars("season"), read_grid(mesh), tmp_path / "own.nc", rdt=5400)
+
+
 @pytest.mark.parametrize("case", BAD_TEMPLATES)
 def test_a_template_that_does_not_fit_is_refused_and_nothing_is_left(case, upper, tmp_path):
     change, words = BAD_TEMPLATES[case]
@@ -284,7 +319,44 @@ def test_one_member_gets_the_name_asked_for(folder, capsys):
     cli.main([*WRITE, "run/X_restart.nc", "--member", "2"])
     state = states_of(folder / "run/X_restart.nc", mesh=folder / "mesh_mask.nc")
     same(state, members().isel(sample=[2]))
-    assert "nn_rstctl = 0" in capsys.readouterr().out
+    assert "nn_it000 = 90 * 86400 / rn_Dt + 1, nn_rstctl = 0" in capsys.readouterr().out
+
+
+def test_the_first_step_asked_for_is_the_one_that_a_time_step_would_have_given(folder, capsys):
+    cli.main([*WRITE, "run/X_restart.nc", "--member", "2"])
+    factor, unit = re.search(r"nn_it000 = (\d+) \* (\d+) / rn_Dt \+ 1", capsys.readouterr().out).groups()
+    cli.main([*WRITE, "run/X_restart.nc", "--member", "2", "--rdt", "2700"])
+    assert f"nn_it000 = {int(factor) * int(unit) // 2700 + 1}," in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("role", ["template", "mesh", "states"])
+def test_no_file_that_is_read_is_written_over_and_nothing_is_written_before_that_is_known(role, folder, capsys):
+    """Member 1 would meet the file; member 0 comes first."""
+    states, read = ["samples.zarr"], "X_m001_restart.nc"
+    arguments = {"--mesh": "mesh_mask.nc", "--out": "X_restart.nc"}
+    if role == "mesh":
+        shutil.copy("mesh_mask.nc", read)
+        arguments["--mesh"] = read
+    else:
+        write_restart(folder / read, members().isel(sample=[1]), read_grid(folder / "mesh_mask.nc"))
+        shutil.copy(read, "Y_restart.nc")
+        if role == "template":
+            arguments["--template"] = f"run/../{read}"
+        else:
+            with netCDF4.Dataset("Y_restart.nc", "a") as other, netCDF4.Dataset(read, "a") as one:
+                other["time_counter"][:], one["time_counter"][:] = 0.0, 1.0
+            states = ["Y_restart.nc", read]
+    before = {p: p.read_bytes() for p in folder.glob("*.nc")}
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["restart", *states, *(word for pair in arguments.items() for word in pair)])
+    assert stop.value.code == 2 and "X_m001_restart.nc is one of the files to read" in capsys.readouterr().err
+    assert {p: p.read_bytes() for p in folder.glob("*.nc")} == before
+
+
+def test_help_spells_models_as_they_are_spelt(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["restart", "--help"])
+    assert "States → files that NEMO or Veros start from" in " ".join(capsys.readouterr().out.split())
 
 
 def test_a_model_s_own_files_become_restarts_too(tmp_path):
@@ -302,7 +374,7 @@ def test_a_model_s_own_files_become_restarts_too(tmp_path):
         ("samples.zarr", "give states and --out"),
         ("--out run/X_restart.nc", "give states and --out"),
         ("samples.zarr --check run/X_restart.nc", "give only --mesh and --rdt"),
-        ("samples.zarr --out X_restart.nc --template X_restart.nc", "is the template"),
+        ("samples.zarr --out X_restart.nc --member 0 --template X_restart.nc", "is one of the files to read"),
         ("samples.zarr --out X_restart.nc --template none.nc", "cannot read none.nc"),
         ("samples.zarr --out X_restart.nc --rdt 7000", "does not divide the day"),
     ],
