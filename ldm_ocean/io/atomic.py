@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-LITTER = re.compile(r"\.\d+\.tmp(\.\w+)?$")
+LITTER = re.compile(r"\.(\d+)\.tmp(\.\w+)?$")
 
 
 @contextmanager
@@ -45,11 +45,19 @@ def recover(path: Path) -> None:
     if aside.exists() and not path.exists():
         os.rename(aside, path)
     remove(aside)
-    beside = [p for p in path.parent.iterdir() if p.name.startswith((f".{path.name}.", f"{path.name}."))]
+    own = re.compile(rf"\.?{re.escape(path.name)}{LITTER.pattern}")
+    beside = [p for p in path.parent.iterdir() if own.fullmatch(p.name)]
     inside = [] if (path / "zarr.json").exists() or not path.is_dir() else [*path.rglob("*.tmp*")]
-    for found in beside + inside:
-        if LITTER.search(found.name):
-            remove(found)
+    for found in beside + [p for p in inside if _left(p)]:
+        remove(found)
+    for found in path.with_name(f".{path.name}.part").rglob("*.partial"):  # files that Zarr had not named yet
+        remove(found)
+
+
+def _left(path: Path) -> bool:
+    """Whether this is litter, and not what another process is writing: folders within may have their own writers."""
+    found = LITTER.search(path.name)
+    return found is not None and not Path(f"/proc/{found[1]}").exists()
 
 
 def remove(path: Path) -> None:

@@ -5,7 +5,7 @@ import os
 import socket
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
@@ -42,8 +42,9 @@ def _held(lock: Path, path: Path) -> TextIO:
             raise UserError(f"{path} is being written by {holder}: wait for it, or choose another name") from None
         except OSError as error:  # file systems of some clusters know no locks
             warnings.warn(f"{path} cannot be locked ({error.strerror}): start no second writer", stacklevel=3)
-        if lock.exists() and os.fstat(file.fileno()).st_ino == lock.stat().st_ino:
-            break
+        with suppress(FileNotFoundError):
+            if os.fstat(file.fileno()).st_ino == lock.stat().st_ino:
+                break
         file.close()  # removed by its last holder between our opening and locking it
     file.truncate(0)
     file.write(f"process {os.getpid()} on {socket.gethostname()}")

@@ -15,10 +15,11 @@ from zarr.codecs import BloscCodec
 
 from ..errors import UserError
 from .atomic import put_in_place, remove, write_text
+from .untrusted import open_group
 
 SHARD_BYTES = 64 << 20
 CALLS = "calls"  # attribute of a store: names of the calls whose states it holds
-PROGRESS = "progress.json"  # in a part: the call, and labels of its states that are written
+PROGRESS = "progress.json"  # in a part: the call, what it adds to, and labels of its states that are written
 
 
 class StateWriter:
@@ -35,6 +36,7 @@ class StateWriter:
         self.existing = append and self.path.exists()
         if self.path.exists() and not append:
             raise UserError(f"{path} exists: choose another name, or add to it with --append")
+        self.base: list = [0, []]  # how many states are in the store that is added to, and of which calls
         self.labels: list[dict] = []
         self.buffer: list[dict[str, np.ndarray]] = []
 
@@ -46,13 +48,16 @@ class StateWriter:
         return self
 
     def _open(self):
+        if self.existing:
+            before = open_group(self.path)
+            self.base = [before[next(iter(self.fields))].shape[0], before.attrs.get(CALLS, [])]
         if self._resumed():
             return
         remove(self.temporary)
         if self.existing:
             shutil.copytree(self.path, self.temporary, copy_function=_link_or_copy)
             self.group = zarr.open_group(self.temporary, mode="r+")
-            self.count = self.group[next(iter(self.fields))].shape[0]
+            self.count = self.base[0]
             self.per_shard = self.group[next(iter(self.fields))].shards[0]
             return
         self.temporary.parent.mkdir(parents=True, exist_ok=True)
@@ -81,7 +86,7 @@ class StateWriter:
             progress = json.loads((self.temporary / PROGRESS).read_text())
         except (OSError, ValueError):
             return False
-        if progress["call"] != self.call:
+        if (progress["call"], progress["base"]) != (self.call, self.base):
             return False
         self.group = zarr.open_group(self.temporary, mode="r+", use_consolidated=False)
         self.labels, self.count = progress["labels"], progress["count"]
@@ -110,16 +115,16 @@ class StateWriter:
             raise self._failed(error) from error
         self.count += len(self.buffer)
         self.buffer = []
-        progress = {"call": self.call, "count": self.count, "labels": self.labels}
+        progress = {"call": self.call, "base": self.base, "count": self.count, "labels": self.labels}
         write_text(self.temporary / PROGRESS, json.dumps(progress))
 
     def _finish(self):
         self._flush()
-        before = zarr.open_group(self.path, mode="r") if self.existing else None
+        before = open_group(self.path) if self.existing else None
         for name in self.labels[0]:
             old = before[name][:].tolist() if before else []
             _put(self.group, name, ("sample",), np.array(old + [label[name] for label in self.labels]), {})
-        calls = [*(before.attrs.get(CALLS, []) if before else []), self.call]
+        calls = [*self.base[1], self.call]
         self.group.attrs.update({**self.mesh.attrs, "coordinates": " ".join(self.labels[0]), CALLS: calls})
         (self.temporary / PROGRESS).unlink()
         put_in_place(self.temporary, self.path)

@@ -17,7 +17,10 @@ TOUCHES = {"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncat
 
 
 class Forge:
-    """``run([command, argument, …], folder, kill_at)`` gives the exit code, -9 if it was killed."""
+    """``run([command, argument, …], folder)`` gives the exit code; ``touches``: how often it touched the folder.
+
+    ``kill_at`` n: killed (-9) at the n-th touch. ``kill_after`` t: killed (-14) after t seconds, wherever it is.
+    """
 
     def __enter__(self) -> "Forge":
         command = [sys.executable, "-m", "tests.reliability.forge"]
@@ -29,12 +32,14 @@ class Forge:
         self.process.stdin.close()
         self.process.wait()
 
-    def run(self, arguments: list, folder: Path, kill_at: int = 0) -> int:
-        print(json.dumps([[str(a) for a in arguments], str(folder), kill_at]), file=self.process.stdin, flush=True)
-        return json.loads(self.process.stdout.readline())
+    def run(self, arguments: list, folder: Path, kill_at: int = 0, kill_after: float = 0) -> int:
+        request = [[str(a) for a in arguments], str(folder), kill_at, kill_after]
+        print(json.dumps(request), file=self.process.stdin, flush=True)
+        code, self.touches = json.loads(self.process.stdout.readline())
+        return code
 
 
-def child(arguments: list[str], folder: str, kill_at: int) -> None:
+def child(arguments: list[str], folder: str, kill_at: int, kill_after: float, answer: int) -> None:
     from ldm_ocean import cli
 
     touched = 0
@@ -51,6 +56,7 @@ def child(arguments: list[str], folder: str, kill_at: int) -> None:
 
     os.chdir(folder)
     os.dup2(2, 1)
+    signal.setitimer(signal.ITIMER_REAL, kill_after)  # a signal that nobody handles kills within C code too
     sys.addaudithook(hook)
     code = 0
     try:
@@ -60,6 +66,7 @@ def child(arguments: list[str], folder: str, kill_at: int) -> None:
     except BaseException:
         traceback.print_exc()
         code = 70
+    os.write(answer, str(touched).encode())
     os._exit(code)
 
 
@@ -73,9 +80,13 @@ def main() -> None:
     store.SHARD_BYTES = 1  # a shard holds one state
     for line in sys.stdin:
         request = json.loads(line)
+        here, there = os.pipe()
         if (pid := os.fork()) == 0:
-            child(*request)
-        print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+            child(*request, there)
+        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        os.close(there)
+        with os.fdopen(here) as answer:
+            print(json.dumps([code, int(answer.read() or 0)]), flush=True)
 
 
 if __name__ == "__main__":
