@@ -88,7 +88,7 @@ def _about(codec: Codec, states: xr.Dataset) -> dict[str, Any]:
 
 
 def _array(store: Path, name: str) -> zarr.Array:
-    return cast(zarr.Array, zarr.open_group(store, mode="r+")[name])
+    return cast(zarr.Array, zarr.open_group(store, mode="r+", zarr_format=3, use_consolidated=False)[name])
 
 
 def _shard(codec: Codec, states: xr.Dataset) -> int:
@@ -101,7 +101,7 @@ def _create(store: Path, codec: Codec, shape: tuple[int, ...], shard: int, state
     """An empty store: labels, no latents."""
     remove(store)
     checked = ZstdCodec(checksum=True)  # a flipped bit is an error, not another ocean
-    group = zarr.create_group(store)
+    group = zarr.create_group(store, zarr_format=3)
     group.create_array(
         "latent",
         shape=shape,
@@ -121,7 +121,7 @@ def _create(store: Path, codec: Codec, shape: tuple[int, ...], shard: int, state
 
 def _is_of(store: Path, about: dict[str, Any], shape: tuple[int, int, int]) -> bool:
     try:
-        group = zarr.open_group(store, mode="r")
+        group = open_group(store)
         return (
             dict(group.attrs) == json.loads(json.dumps(about))
             and cast(zarr.Array, group["latent"]).shape == shape

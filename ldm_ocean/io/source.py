@@ -15,6 +15,7 @@ from ..errors import UserError
 from . import veros
 from .names import AUTO, Names, Variable
 from .times import Times, read_times
+from .untrusted import open_group
 
 HUGE = 1e15  # nothing in an ocean is larger: a fill value without the attribute
 ORDER = ("sample", "depth", "y", "x")
@@ -228,7 +229,10 @@ def open_source(path: Path, names: Names, settings: dict | None = None) -> Sourc
 def _open(path: Path) -> xr.Dataset:
     try:
         if path.is_dir():
-            return xr.open_zarr(path, decode_times=False, decode_timedelta=False, chunks=None, consolidated=False)
+            known = open_group(path, zarr_format=None).metadata.zarr_format
+            return xr.open_zarr(
+                path, decode_times=False, decode_timedelta=False, chunks=None, consolidated=False, zarr_format=known
+            )
         if veros.is_restart(path):
             return veros.open_restart(path)
         return xr.open_dataset(path, decode_times=False, decode_timedelta=False, decode_coords=False)

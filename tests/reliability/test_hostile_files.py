@@ -3,12 +3,15 @@
 import json
 import re
 import shutil
+import signal
 import struct
 import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+import xarray as xr
+import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
@@ -16,16 +19,18 @@ from safetensors.torch import load_file, save_file
 from ldm_ocean import artefacts, cli, open_states, plain_yaml
 from ldm_ocean.config import VaeConfig, load
 from ldm_ocean.constraints import read as read_constraints
-from ldm_ocean.data.latents import open_latents
+from ldm_ocean.data.latents import open_latents, write_latents
 from ldm_ocean.errors import UserError
 from ldm_ocean.evaluate import load_config
+from ldm_ocean.io import untrusted
 from ldm_ocean.io.names import Names
 from ldm_ocean.io.packed import read_packed, write_packed
 from ldm_ocean.io.untrusted import open_group
 
 from ..bad_input.place import Place, sample
-from ..conftest import small_mesh, small_states
+from ..conftest import CF, small_mesh, small_states
 from .limits import only
+from .small import contents
 
 ROOT = Path(__file__).resolve().parents[2]
 PICKLING = re.compile(
@@ -170,6 +175,89 @@ def test_a_state_store_likewise(case, name, road, tmp_path):
     bomb(store, name, **BOMBS[case])
     with pytest.raises(UserError, match="not a state store"):
         open_states(store)
+
+
+@pytest.fixture
+def soon():
+    """Still at work after 20 seconds: failed, for a file of kilobytes."""
+
+    def late(*_):
+        pytest.fail("still at work")
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.alarm(20)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.parametrize("name", ["season", "source", "latent"])
+@pytest.mark.parametrize("case", BOMBS)
+def test_to_encode_onto_such_a_store_begins_anew(case, name, road, tmp_path, soon):
+    store = Path(shutil.copytree(road["latents.zarr"], tmp_path / "l.zarr"))
+    bomb(store, name, **BOMBS[case])
+    write_latents(store, artefacts.load_codec(road["vae"]), open_states(road["states.zarr"]))
+    assert contents(store) == contents(road["latents.zarr"])
+
+
+def foreign(p: Place, zarr_format: int) -> Path:
+    """Ocean model output in Zarr."""
+    with xr.open_dataset(p.output(), decode_times=False) as data:
+        data.to_zarr(p.folder / "run.zarr", zarr_format=zarr_format, consolidated=False)
+    return p.folder / "run.zarr"
+
+
+def long(store: Path, names: set[str], size: int) -> Path:
+    """The first axis of these arrays claims ``size`` entries."""
+    files = [f for name in names for f in (store / name / "zarr.json", store / name / ".zarray") if f.exists()]
+    assert len(files) == len(names)
+    for file in files:
+        change(file, lambda about: about.update(shape=[size, *about["shape"][1:]]))
+    return store
+
+
+def refused(arguments: list, capsys) -> str:
+    with pytest.raises(SystemExit) as end:
+        cli.main([str(a) for a in arguments])
+    (line,) = capsys.readouterr().err.splitlines()
+    assert end.value.code == 2
+    return line
+
+
+@pytest.mark.parametrize("command", ["prepare", "mesh", "evaluate"])
+@pytest.mark.parametrize("size", [10**5, 6 * 10**7, 10**12])
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_output_of_a_model_in_zarr_that_claims_what_it_has_not_is_one_line(
+    zarr_format, size, command, road, tmp_path, capsys, soon
+):
+    p = Place(road, tmp_path)
+    store = foreign(p, zarr_format)
+    long(store, {"time", *CF} if size > 10**6 else {*CF}, size)
+    arguments = {
+        "prepare": ["prepare", store, "--mesh", p.mesh(), "--out", p.folder / "s.zarr"],
+        "mesh": ["prepare", p.output(), "--mesh", store, "--out", p.folder / "s.zarr"],
+        "evaluate": ["evaluate", store, "--mesh", p.mesh(), "--out", p.folder / "m.json"],
+    }[command]
+    line = refused(arguments, capsys)
+    assert line.startswith(f"error: {store} is neither") and re.search(
+        r"\(\w+ claims .* bytes and has next to none", line
+    )
+    assert not (p.folder / "s.zarr").exists()
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_an_array_without_bytes_is_read_where_another_explains_its_size(zarr_format, road, tmp_path, monkeypatch):
+    monkeypatch.setattr(untrusted, "EXPANSION", 1)
+    monkeypatch.setattr(untrusted, "SMALL", 0)
+    group = zarr.create_group(tmp_path / "a.zarr", zarr_format=zarr_format)
+    noise = np.random.default_rng(0).normal(size=4000)
+    for name, values in {"noise": noise, "nothing": np.zeros(4000)}.items():
+        group.create_array(name, data=values, compressors=None)
+    assert not [f for f in (tmp_path / "a.zarr" / "nothing").rglob("*") if f.is_file() and f.stat().st_size > 2000]
+    assert set(open_group(tmp_path / "a.zarr", zarr_format=None)) == {"noise", "nothing"}
+    group.create_array("more", shape=4001, dtype="float64", chunks=4001)
+    with pytest.raises(ValueError, match="more claims"):
+        open_group(tmp_path / "a.zarr", zarr_format=None)
 
 
 def test_metadata_that_names_arrays_elsewhere_is_not_followed(road, tmp_path):
