@@ -65,6 +65,25 @@ def test_a_signal_writes_a_checkpoint_asks_to_be_requeued_and_nothing_is_lost(tm
         assert torch.equal(a, b)
 
 
+def test_a_process_whose_launcher_died_before_training_does_not_train_for_ever(tmp_path, monkeypatch):
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "no")  # as a launcher sets it
+    monkeypatch.setattr(os, "getppid", lambda: 1)
+    with pytest.raises(SystemExit) as stopped:
+        engine.fit(Line(), CONFIG, tmp_path)
+    assert stopped.value.code == engine.EXIT_REQUEUE
+    assert checkpoint.complete(tmp_path / "checkpoints")[-1].name == "0000000004"
+
+
+def test_until_training_begins_a_signal_asks_to_be_requeued_at_once():
+    before = [signal.getsignal(name) for name in engine.TOLD]
+    engine.requeue_when_told()
+    for name, handler in zip(engine.TOLD, before, strict=True):
+        with pytest.raises(SystemExit) as stopped:
+            signal.raise_signal(name)
+        signal.signal(name, handler)
+        assert stopped.value.code == engine.EXIT_REQUEUE
+
+
 def test_after_training_signals_are_as_before(tmp_path):
     before = [signal.getsignal(s) for s in (signal.SIGTERM, signal.SIGUSR1)]
     engine.fit(Line(), CONFIG, tmp_path)

@@ -19,7 +19,7 @@ PROMISES = {
     "R6": "1, 2 or 4 processes see the same samples, noise and learning rate; their losses agree to 1e-5",
     "R7": "A run goes on with another number of processes, in the same order, and says so",
     "R8": "Killed at any instant, saving or not: it resumes by itself, loses one interval at most, leaves no litter",
-    "R9": "A signal to the launcher or to one process: a checkpoint, all gone within 30 s, code 75 (of a launcher: 1)",
+    "R9": "A signal to a process: a checkpoint, all gone in 30 s, code 75; to a launcher too, its code 1, 138 or 143",
     "R10": "A full disk or a folder that may not be written: one error with the path; the older checkpoint stays good",
     "R11": "With keep_last=1 there is a good checkpoint at every instant once the first is written",
     "R12": "A byte flipped, an end cut off, a file gone: seen before training; an older checkpoint serves, or an error",

@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 
@@ -136,23 +137,36 @@ def test_accelerate_launch_starts_as_many_processes_as_it_is_told(processes, roa
 
 @pytest.mark.reliability("R9")
 @pytest.mark.parametrize(
-    ("processes", "name"),
+    ("processes", "told", "name", "code"),
     [
-        (1, "SIGTERM"),
-        *(pytest.param(n, s, marks=pytest.mark.slow) for n, s in ((1, "SIGUSR1"), (2, "SIGTERM"), (2, "SIGUSR1"))),
+        (1, "launcher", "SIGTERM", -signal.SIGTERM),
+        *(
+            pytest.param(*case, marks=pytest.mark.slow)
+            for case in (
+                (1, "launcher", "SIGUSR1", -signal.SIGUSR1),
+                (2, "launcher", "SIGTERM", 1),
+                (2, "launcher", "SIGUSR1", -signal.SIGUSR1),
+                (1, "process", "SIGUSR1", 1),
+                (2, "process", "SIGUSR1", 1),
+            )
+        ),
     ],
 )
-def test_a_signal_to_the_launcher_leaves_a_checkpoint_and_no_process(processes, name, road, tmp_path):
+def test_a_signal_to_the_launcher_or_below_it_leaves_a_checkpoint_and_no_process(
+    processes, told, name, code, road, tmp_path
+):
     launched = launch(road, tmp_path, processes, "train.samples=1000000", "train.checkpoint_every=1000000")
     deadline = time.monotonic() + 200
     while not (tmp_path / "log.jsonl").exists():
         assert launched.poll() is None and time.monotonic() < deadline, launched.communicate()[0]
         time.sleep(0.1)
-    launched.send_signal(getattr(signal, name))
+    below = psutil.Process(launched.pid).children(recursive=True)
+    training = [child for child in below if "train_diffusion.py" in child.cmdline()]
+    (launched if told == "launcher" else training[-1]).send_signal(getattr(signal, name))
     try:
         launched.communicate(timeout=30)
     except subprocess.TimeoutExpired:
         os.killpg(launched.pid, signal.SIGKILL)  # what the launcher left behind
         raise
-    assert launched.returncode != 0
+    assert launched.returncode == code
     assert trained_on(tmp_path) == processes
