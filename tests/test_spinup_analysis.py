@@ -134,8 +134,8 @@ def truth() -> Record:
 
 
 def late() -> Record:
-    """Blew up in its eighth month, when it was nearer than any."""
-    return Record({}, {"deep": [1.0] * 8}, [np.zeros((1, 1, 1, 2))], [0.0, 8.0], 4.0, blown=True)
+    """Blew up in its twentieth month, when it was nearer than any."""
+    return Record({}, {"deep": [1.0] * 20}, [np.zeros((1, 1, 1, 2))] * 2, [0.0, 8.0], 4.0, blown=True)
 
 
 def loop() -> dict[str, list[Record]]:
@@ -169,6 +169,7 @@ def test_a_start_that_blew_up_is_worth_nothing_and_holds_nothing(tmp_path):
     assert own["roads"][GENERATED]["equivalent_years"] == exact
     assert rows[GENERATED]["equivalent"] == np.mean(exact) and rows[GENERATED]["capped"] == 0
     assert rows[GENERATED]["start"] == pytest.approx([50.0, 90.0])
+    assert rows[GENERATED]["nearer_than_cold_ever"] == 0
     assert rows[GENERATED]["blow_ups"] == 1 and rows[GENERATED]["held"]["deep"] == pytest.approx(2 / 3)
     assert rows[GENERATED]["shock"] == [1.0, 4.0, 1.0]  # what it shook before it blew up is not hidden
     assert rows[NEAREST] == {"starts": 2, "blow_ups": 2, "held": {"deep": 0.0}, "nearer_than_cold_ever": 0}
