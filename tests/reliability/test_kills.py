@@ -64,7 +64,7 @@ def test_with_one_checkpoint_kept_there_is_a_whole_one_before_every_line_of_a_sa
 @pytest.mark.parametrize("kills", [3, pytest.param(50, marks=pytest.mark.slow)])
 def test_killed_at_random_a_run_resumes_by_itself_and_ends_where_the_unbroken_one_does(kills, road, tmp_path, verdict):
     draw = random.Random(kills)
-    each = 8  # steps between kills, on average
+    each = 5  # steps between kills, on average
     length = 3 * kills * each  # no child comes to the end by itself
     command = arguments(road, "diffusion", f"train.samples={length * BATCH}", f"train.checkpoint_every={2 * BATCH}")
     whole, cut = tmp_path / "whole", tmp_path / "cut"
@@ -82,7 +82,7 @@ def test_killed_at_random_a_run_resumes_by_itself_and_ends_where_the_unbroken_on
         goal = draw.randrange(2 * each)
         while child.is_alive() and lines(cut) < goal:
             time.sleep(0.001)
-        time.sleep(draw.uniform(0, 0.1))
+        time.sleep(draw.uniform(0, 0.05))
         child.kill()
         child.join()
         assert child.exitcode == -signal.SIGKILL
