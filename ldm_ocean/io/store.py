@@ -56,7 +56,7 @@ class StateWriter:
         remove(self.temporary)
         if self.existing:
             shutil.copytree(self.path, self.temporary, copy_function=_link_or_copy)
-            self.group = zarr.open_group(self.temporary, mode="r+")
+            self.group = zarr.open_group(self.temporary, mode="r+", zarr_format=3, use_consolidated=False)
             self.count = self.base[0]
             self.per_shard = self.group[next(iter(self.fields))].shards[0]
             return
@@ -88,7 +88,7 @@ class StateWriter:
             return False
         if (progress["call"], progress["base"]) != (self.call, self.base):
             return False
-        self.group = zarr.open_group(self.temporary, mode="r+", use_consolidated=False)
+        self.group = zarr.open_group(self.temporary, mode="r+", zarr_format=3, use_consolidated=False)
         self.labels, self.count = progress["labels"], progress["count"]
         self.per_shard = self.group[next(iter(self.fields))].shards[0]
         return True
