@@ -28,12 +28,12 @@ MEMBERS, YEARS, COLD, CONTROL = 4, 10, 150, 50
 HEAD = """# The closed loop
 
 Written by `python -m benchmarks.spinup --out {out}`; numbers in {out.name}.json. Every start is a Veros restart file
-that the model goes on from. Start number i of every road and of every setting meets the same weather: there are {members}
-weathers in all, and bottom-water temperature drifts mostly with the weather, so the starts of a road in different
-settings are far from independent. **D** is the distance of an annual
-mean state from equilibrium (the mean of {control} years of the truth's own continuation), 1 being as far as training
-states of any parameters are from their mean. **Shock**: changes of kinetic energy in the first 30 days over those of
-restarts from truth. **Drift held**: share of starts whose deep- and bottom-water trends over {years} years lie in the
+that the model goes on from. Start number i of every road and of every setting meets the same weather: there are
+{members} weathers in all, and bottom-water temperature drifts mostly with the weather, so the starts of a road in
+different settings are far from independent. **D** is the distance of an annual mean state from equilibrium (the mean of
+{control} years of the truth's own continuation), 1 being as far as training states of any parameters are from their
+mean. **Shock**: changes of kinetic energy in the first 30 days over those of restarts from truth. **Drift held**: share
+of starts whose deep- and bottom-water trends over {years} years lie in the
 range of the control's own {years}-year trends, or are at most twice those of restarts from truth. **Equivalent years**:
 when the start from rest first is as near to equilibrium as this start in its second year (median; > {cold}: never).
 

@@ -87,11 +87,14 @@ class Codec(nn.Module):
         """Set the mean latent of each token and the scale of each channel from training states."""
         self.token_mean.zero_()
         self.channel_scale.fill_(1.0)
-        device = self.token_mean.device
-        latents = torch.cat([self.encode(chunk.to(device)) for chunk in states.split(batch)]).double()
-        mean = latents.mean(0)
+        total, squares = torch.zeros_like(self.token_mean).double(), torch.zeros_like(self.token_mean).double()
+        for chunk in states.split(batch):  # sums: the latents of all states need not fit into memory
+            latents = self.encode(chunk.to(self.token_mean.device)).double()
+            total, squares = total + latents.sum(0), squares + latents.square().sum(0)
+        mean = total / len(states)
+        variance = (squares / len(states) - mean.square()).clamp_min(0).mean(0)
         self.token_mean.copy_(mean)
-        self.channel_scale.copy_((latents - mean).square().mean((0, 1)).sqrt().clamp_min(1e-6))
+        self.channel_scale.copy_(variance.sqrt().clamp_min(1e-6))
 
     @property
     def digest(self) -> str:
