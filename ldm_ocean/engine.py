@@ -16,7 +16,7 @@ from typing import Protocol
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import broadcast
+from accelerate.utils import DistributedType, broadcast
 from torch import nn
 from tqdm import tqdm
 
@@ -28,6 +28,7 @@ from .io.atomic import write_text
 from .io.lock import only_writer
 
 EXIT_REQUEUE = 75  # told to stop, and nothing is lost: run the same command again
+SHARDED = (DistributedType.FSDP, DistributedType.DEEPSPEED, DistributedType.MEGATRON_LM)
 TOLD = (signal.SIGTERM, signal.SIGUSR1)
 LAUNCHER = os.getppid()  # asked at import: it may be gone before the data are read
 
@@ -128,6 +129,8 @@ def fit(task: Task, config: Train, run: Path, describe: Callable[[], str] = lamb
     accelerator = Accelerator(
         cpu=config.device == "cpu", mixed_precision=config.precision, log_with="tensorboard", project_dir=str(run)
     )
+    if accelerator.distributed_type in SHARDED:
+        raise UserError(f"{accelerator.distributed_type.value} is not accepted: every process holds the whole network")
     share_of_batch(config, accelerator.num_processes)  # refused before anything is written
     with only_writer(run) if accelerator.is_main_process else nullcontext():
         _train(accelerator, task, config, run, describe)
@@ -180,6 +183,8 @@ def _train(accelerator, task: Task, config: Train, run: Path, describe: Callable
                 sys.exit(EXIT_REQUEUE)
     bar.close()
     accelerator.end_training()
+    if accelerator.is_main_process and not math.isfinite(state["best"]):
+        raise UserError(f"no validation loss was finite, {run / 'best'} was not published: look at data.validation")
 
 
 def _resume(accelerator, folder: Path, task, ema, optimiser, config) -> checkpoint.State:

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from accelerate.utils import DistributedType
 from torch import nn
 
 from ldm_ocean import checkpoint, engine
@@ -131,3 +132,13 @@ def test_a_checkpoint_of_another_shape_is_refused_politely(tmp_path):
     other.model = nn.Linear(1, 1)
     with pytest.raises(UserError, match="does not fit this config"):
         engine.fit(other, CONFIG, tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["FSDP", "DEEPSPEED"])
+def test_a_launcher_that_would_shard_the_network_is_refused_before_the_first_step(kind, tmp_path, monkeypatch):
+    """Shards would be averaged, saved and validated one by one, as if each were the whole."""
+    monkeypatch.setattr(engine.Accelerator, "distributed_type", property(lambda self: DistributedType(kind)))
+    task = Line()
+    with pytest.raises(UserError, match=f"{kind} is not accepted"):
+        engine.fit(task, CONFIG, tmp_path / "run")
+    assert not task.seen and not (tmp_path / "run").exists()

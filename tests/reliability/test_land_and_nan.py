@@ -132,11 +132,12 @@ def test_a_loss_or_gradient_that_is_not_finite_stops_before_the_update_and_the_l
 
 
 @pytest.mark.reliability("R16")
-def test_a_model_with_a_weight_that_is_not_finite_is_not_published_as_the_best(tmp_path):
+def test_a_model_whose_validation_loss_is_not_finite_is_not_published_and_the_end_says_so(tmp_path):
     task = Line()
     task.validate = lambda: {"loss": math.nan}
     task.publish = lambda folder: pytest.fail("published")
-    engine.fit(task, CONFIG, tmp_path)
+    with pytest.raises(UserError, match=f"no validation loss was finite, {tmp_path / 'best'} was not published"):
+        engine.fit(task, CONFIG, tmp_path)
 
 
 @pytest.mark.reliability("R16")
