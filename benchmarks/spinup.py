@@ -101,8 +101,7 @@ def _targets(own: dict[str, dict], costs: dict) -> str:
     blown = sum(o["blow_ups"] for o in own.values())
     shock = max(_gathered(own, "shock"), default=np.nan)
     near = sum(o.get("nearer_than_cold_ever", 0) for o in own.values())
-    shares = [share for o in own.values() for share in o.get("held", {}).values()]
-    held = np.mean(shares) if shares else np.nan
+    held = _held(own)
     cheaper = costs[REST]["whole"] / _start(costs[GENERATED])
     rows = [
         ["no blow-up", f"{blown} of {starts}", blown == 0],
@@ -117,6 +116,12 @@ def _targets(own: dict[str, dict], costs: dict) -> str:
 def _start(cost: dict[str, float]) -> float:
     """Core-seconds of one start with its year of adjustment; NaN where none came through a month."""
     return cost["state"] + cost.get("restart", np.nan) + cost.get("year", np.nan)
+
+
+def _held(own: dict[str, dict]) -> float:
+    """Share of drifts held, over all starts and scalars of a road; NaN where it cannot be told."""
+    shares = [share for o in own.values() for share in o.get("held", {}).values()]
+    return float(np.mean(shares)) if shares else np.nan
 
 
 def _gathered(own: dict[str, dict], key: str) -> list[float]:
@@ -142,8 +147,8 @@ def _row(own: dict[str, dict]) -> list[str]:
     cells.append(f"{'> ' if capped > starts / 2 else ''}{np.median(years):.0f}" if years else "")
     near = [o["nearer_than_cold_ever"] for o in every if "nearer_than_cold_ever" in o]
     cells.append(f"{sum(near):.0f} of {starts}" if near else "")
-    held = [share for o in every for share in o.get("held", {}).values()]
-    return [*cells, f"{np.mean(held):.0%}" if held else ""]
+    held = _held(own)
+    return [*cells, "" if np.isnan(held) else f"{held:.0%}"]
 
 
 def _costs(result: dict) -> str:

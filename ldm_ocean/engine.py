@@ -131,15 +131,15 @@ def fit(task: Task, config: Train, run: Path, describe: Callable[[], str] = lamb
     )
     if accelerator.distributed_type in SHARDED:
         raise UserError(f"{accelerator.distributed_type.value} is not accepted: every process holds the whole network")
-    share_of_batch(config, accelerator.num_processes)  # refused before anything is written
+    share = share_of_batch(config, accelerator.num_processes)  # refused before anything is written
     with only_writer(run) if accelerator.is_main_process else nullcontext():
-        _train(accelerator, task, config, run, describe)
+        _train(accelerator, share, task, config, run, describe)
     return run / "best"
 
 
-def _train(accelerator, task: Task, config: Train, run: Path, describe: Callable[[], str]) -> None:
-    """The loop itself, from the newest checkpoint to the end."""
-    micro, accumulation = share_of_batch(config, accelerator.num_processes)
+def _train(accelerator, share: tuple[int, int], task: Task, config: Train, run: Path, describe) -> None:
+    """The loop itself, from the newest checkpoint to the end; ``share`` of the batch is that of this process."""
+    micro, accumulation = share
     run.mkdir(parents=True, exist_ok=True)
     accelerator.init_trackers("tensorboard")
     task.to(accelerator.device)

@@ -46,3 +46,9 @@ def upper_mesh(path: Path) -> Path:
 def with_overlap(mesh: xr.Dataset) -> xr.Dataset:
     """A periodic mesh with its last column repeated before the first, its first behind the last."""
     return mesh.isel(x=np.r_[-1, 0 : mesh.sizes["x"], 0])
+
+
+def same(a: xr.Dataset, b: xr.Dataset):
+    """All fields agree to the last bit."""
+    for name in FIELDS:
+        np.testing.assert_array_equal(a[name].values, b[name].values)

@@ -147,7 +147,7 @@ def _fields(state: xr.Dataset, grid: OceanGrid) -> dict[str, np.ndarray]:
     """Name in the restart → float64 on the whole mesh, 0 on land; UserError for anything NEMO would choke on."""
     if (differs := difference(state, grid)) is not None:
         raise UserError(f"{differs}: interpolate with --regrid, or give the mesh of the states")
-    names, levels, overlap = Names.load(), grid.shape[0], _overlaps(OceanGrid.from_dataset(state), grid)
+    names, levels, wider = Names.load(), grid.shape[0], grid.shape[2] > state.sizes["x"]  # by its overlap
     out = {}
     for name, raw in LAYOUT["now"].items():
         if name not in state:
@@ -157,7 +157,7 @@ def _fields(state: xr.Dataset, grid: OceanGrid) -> dict[str, np.ndarray]:
             raise UserError(f"one restart holds one state, not {values.sizes['sample']}: choose one")
         array = values.squeeze("sample") if "sample" in values.dims else values
         array = array.transpose(*(("depth",) if deep else ()), "y", "x").values.astype("float64")
-        if overlap:
+        if wider:
             array = np.pad(array, [(0, 0)] * (array.ndim - 1) + [(1, 1)], mode="wrap")
         if deep:
             array = np.pad(array, [(0, levels - len(array)), (0, 0), (0, 0)], constant_values=np.nan)

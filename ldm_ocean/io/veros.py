@@ -12,9 +12,9 @@ import numpy as np
 import xarray as xr
 
 from ..errors import UserError
+from .times import SECONDS_PER_DAY
 
 GHOST = 2
-SECONDS_PER_DAY = 86400.0
 EQUATIONS_OF_STATE = {3: "vallis"}  # eq_of_state_type → name in physics.eos
 DIMS = {
     "temp": ("xt", "yt", "zt"),

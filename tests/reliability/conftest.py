@@ -1,13 +1,16 @@
 """Lines in the language of restart tests, and the runs that many tests compare with."""
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from . import trace
+from .limits import only
 from .processes import BATCH, CUT, Trouble, arguments, output, train
+
+SPARE = 1 << 30  # bytes that refusing a file may take, at the very most
 
 
 @pytest.fixture
@@ -65,3 +68,10 @@ class Runs:
 @pytest.fixture(scope="session")
 def runs(road, tmp_path_factory) -> Runs:
     return Runs(road, tmp_path_factory.mktemp("runs"))
+
+
+@pytest.fixture
+def little_memory() -> Iterator[None]:
+    """Allocations of more than ``SPARE`` beyond what is in use fail, so that a bomb cannot go unseen."""
+    with only(SPARE):
+        yield

@@ -12,6 +12,9 @@ from torch import nn
 from ldm_ocean import checkpoint
 from ldm_ocean.ema import EMA
 
+FILES = (*checkpoint.FILES, checkpoint.SUMS)  # of a checkpoint
+PARTS = [f"{name}.{suffix}" for name in ("codec", "generator") for suffix in ("json", "safetensors")]  # of a model
+
 
 def parts(seed: int = 0) -> tuple[nn.Module, EMA, torch.optim.Optimizer]:
     """After three steps, so that no part is empty."""
