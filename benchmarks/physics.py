@@ -28,7 +28,7 @@ from ldm_ocean.io.atomic import write_text
 from ldm_ocean.metrics import Diagnostics, kernels
 from ldm_ocean.metrics.scoring import EvaluateConfig
 from ldm_ocean.metrics.truth import Truth
-from ldm_ocean.simulate import basin
+from ldm_ocean.simulate.dino import GAMMA_T
 
 from .skill.forcing import TARGET, restoring_target
 
@@ -65,14 +65,14 @@ class Known:
         def mean(residual: Residual, states: Tensor) -> float:
             return float(residual(states).mean())
 
-        heat = SurfaceFlux("toce", target, -basin.GAMMA_T, 0.0, 1.0)
+        heat = SurfaceFlux("toce", target, -GAMMA_T, 0.0, 1.0)
         self.stability = Stability(1e-3)
         self.stratification = Stratification.like(truth.every, ocean.fields, ocean.grid, 0.005)
         self.inventories = [
             Inventory(k, mean(Inventory(k, 0.0, 1.0).on(*place), truth.every), tolerance)
             for k, tolerance in (("toce", 0.01), ("soce", 0.001))
         ]
-        self.flux = SurfaceFlux("toce", target, -basin.GAMMA_T, mean(heat.on(*place), near), 1.0)
+        self.flux = SurfaceFlux("toce", target, -GAMMA_T, mean(heat.on(*place), near), 1.0)
         self.errors = {
             "stratification": (self.stratification.on(*place), self.stratification.tolerance),
             "toce": (self.inventories[0].on(*place), self.inventories[0].tolerance),

@@ -3,7 +3,7 @@
 import argparse
 import sys
 from collections.abc import Iterator
-from dataclasses import fields, replace
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -94,19 +94,20 @@ def _for_veros(args: argparse.Namespace) -> bool:
         raise UserError("--mesh, --template and --rdt are NEMO's: for Veros the basin tells them")
     if find_spec("veros") is None:
         raise UserError("Veros is not installed: pip install 'ldm_ocean[sim]'")
-    from .simulate import basin, restart
+    from .simulate import restart
+    from .simulate.dino import Dino
     from .simulate.pool import the_model
 
-    states, known = _states(args.states, None), [f.name for f in fields(basin.Parameters)]
-    if lacking := [k for k in known if k not in states.coords]:
+    ocean, states = Dino(), _states(args.states, None)
+    if lacking := [k for k in ocean.ranges if k not in states.coords]:
         raise UserError(f"the states do not tell {', '.join(lacking)}: the basin cannot run without")
-    model = the_model()
+    model = the_model(ocean)
     grid = OceanGrid.from_dataset(model.mesh())
     for number, path, state in _chosen(args, states, grid, VEROS_ENDING):
         if (differs := difference(state, grid)) is not None:
             raise UserError(f"{differs}: interpolate with --regrid")
         one = state.isel(sample=0)
-        parameters = basin.Parameters(**{k: float(one[k]) for k in known})
+        parameters = {k: float(one[k]) for k in ocean.ranges}
         arrays = {name: one[name].transpose(..., "y", "x").values for name in LAYOUT["now"]}
         day = round(float(one.season) * IDEAL_YEAR) % int(IDEAL_YEAR)
         restart.write(path, model, restart.begin(model, arrays, parameters, number, day))

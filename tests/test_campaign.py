@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ldm_ocean.simulate.run import MAX_DRIFT, deep_box_mean, drift
+from ldm_ocean.grid import OceanGrid
+from ldm_ocean.simulate.dino import MAX_DRIFT, Dino, Noise, deep_box_mean, drift
 
 from .conftest import small_mesh
 
@@ -27,18 +28,18 @@ def deep_mesh():
 def test_the_deep_box_mean_of_a_constant_is_that_constant_whatever_stands_on_land():
     mesh = deep_mesh()
     field = np.where(mesh.tmask.values, 2.5, np.nan)
-    assert deep_box_mean(field, mesh) == pytest.approx(2.5, rel=1e-12)
+    assert deep_box_mean(field, OceanGrid.from_dataset(mesh)) == pytest.approx(2.5, rel=1e-12)
 
 
 def test_the_deep_box_mean_sees_its_box_only_and_weights_by_volume():
     mesh = deep_mesh()
     inside = (mesh.gdept > 500) & (mesh.gdept < 3000) & (np.abs(mesh.nav_lat) < 30)
     inside = inside.transpose("depth", "y", "x").values
-    assert deep_box_mean(np.where(inside, 1.0, 1e9), mesh) == pytest.approx(1.0)
+    assert deep_box_mean(np.where(inside, 1.0, 1e9), OceanGrid.from_dataset(mesh)) == pytest.approx(1.0)
     first = np.zeros(inside.shape)
     first[1] = 1.0
     volume = (mesh.e1t * mesh.e2t * mesh.e3t * mesh.tmask).transpose("depth", "y", "x").values * inside
-    assert deep_box_mean(first, mesh) == pytest.approx(volume[1].sum() / volume.sum())
+    assert deep_box_mean(first, OceanGrid.from_dataset(mesh)) == pytest.approx(volume[1].sum() / volume.sum())
 
 
 def test_drift_of_a_straight_line_is_its_slope_a_decade_over_the_last_years_only():
@@ -58,31 +59,34 @@ def test_a_compiled_group_equals_three_ordinary_veros_steps(tmp_path, monkeypatc
     monkeypatch.chdir(tmp_path)
     from jax.scipy.sparse import linalg
 
-    from ldm_ocean.simulate.model import DinoBasin, Model, basin, jnp, tke, veros_routine
+    from ldm_ocean.simulate import dino
+    from ldm_ocean.simulate.model import Model, jnp, tke
+    from ldm_ocean.simulate.ocean import DAY
+    from ldm_ocean.simulate.setup import IdealisedSetup, veros_routine
 
     # Veros stops its pressure solver at 1e-8, where the order of two additions decides about the next iteration.
     loose = linalg.bicgstab
     monkeypatch.setattr(linalg, "bicgstab", lambda *a, **k: loose(*a, **{**k, "atol": 1e-12}))
 
-    params = basin.Parameters(rn_ztau0=0.27, rn_tstar_n=3.0, rn_avt0=8e-5)
+    still = Dino(noise=Noise(wind_pa=0.0, target_degc=0.0))
+    params = {"rn_ztau0": 0.27, "rn_tstar_n": 3.0, "rn_avt0": 8e-5}
 
-    class Plain(DinoBasin):
+    class Plain(IdealisedSetup):
         """Forced by itself, stepped by Veros."""
 
         @veros_routine
         def set_forcing(self, state):
             vs, s = state.variables, state.settings
             lat, top = vs.yt[None, :], vs.maskT[:, :, -1]
-            cos_season = float(basin.season(float(vs.time) / basin.DAY))
-            target = basin.temperature_target(np.asarray(lat), cos_season, params.rn_tstar_n)
-            vs.surface_taux = jnp.asarray(basin.wind_stress(np.asarray(lat), params.rn_ztau0)) * vs.maskU[:, :, -1]
+            cos_season = float(dino.season(float(vs.time) / DAY))
+            target = dino.temperature_target(np.asarray(lat), cos_season, params["rn_tstar_n"])
+            vs.surface_taux = jnp.asarray(dino.wind_stress(np.asarray(lat), params["rn_ztau0"])) * vs.maskU[:, :, -1]
             sst, sss = vs.temp[:, :, -1, vs.tau], vs.salt[:, :, -1, vs.tau]
-            salt = jnp.asarray(basin.salinity_target(np.asarray(lat))) - sss
+            salt = jnp.asarray(dino.salinity_target(np.asarray(lat))) - sss
             vs.forc_temp_surface = top * 40.0 / (1026.0 * 3991.868) * (jnp.asarray(target) - sst)
             vs.forc_salt_surface = top * 3.858e-3 / 1026.0 * salt
             vs.forc_tke_surface = top * (jnp.abs(vs.surface_taux) / s.rho_0) ** 1.5
 
-    still = basin.Noise(wind_pa=0.0, target_degc=0.0)
     model = Model(still)
     state, _ = model.advance(model.initial(), params, seed=0, groups=1)
 
@@ -91,10 +95,10 @@ def test_a_compiled_group_equals_three_ordinary_veros_steps(tmp_path, monkeypatc
     def with_background(veros_state):
         original(veros_state)
         with veros_state.variables.unlock():
-            veros_state.variables.kappaH = jnp.maximum(veros_state.variables.kappaH, params.rn_avt0)
+            veros_state.variables.kappaH = jnp.maximum(veros_state.variables.kappaH, params["rn_avt0"])
 
     monkeypatch.setattr(tke, "set_tke_diffusivities", with_background)
-    plain = Plain()
+    plain = Plain(still)
     plain.setup()
     vs = plain.state.variables
     levels = (int(vs.taum1), int(vs.tau), int(vs.taup1))

@@ -10,6 +10,7 @@ pytest.importorskip("veros")
 
 from ldm_ocean import cli, open_states
 from ldm_ocean.sample import write_states
+from ldm_ocean.simulate.dino import Dino
 from ldm_ocean.simulate.pool import the_model
 
 from .nemo_files import FIELDS
@@ -33,8 +34,8 @@ def test_every_member_is_in_its_file_to_the_last_bit_on_its_day(samples, tmp_pat
     from ldm_ocean.simulate import restart
 
     for member in (0, 1):
-        state = restart.read(tmp_path / f"dino_m{member:03d}.restart.h5", the_model())
-        fields = the_model().snapshot(state)
+        state = restart.read(tmp_path / f"dino_m{member:03d}.restart.h5", the_model(Dino()))
+        fields = the_model(Dino()).snapshot(state)
         for name in FIELDS:
             own = samples[name].isel(member=member).values
             assert np.allclose(fields[name], own, rtol=1e-12, atol=1e-14, equal_nan=True), name

@@ -8,7 +8,7 @@ from benchmarks.skill.distances import Distances
 from benchmarks.skill.forcing import SurfaceHeat, shares_of_year
 from ldm_ocean.data.fields import Fields
 from ldm_ocean.grid import OceanGrid
-from ldm_ocean.simulate import basin
+from ldm_ocean.simulate import dino
 
 from .conftest import small_states
 
@@ -61,11 +61,11 @@ def test_a_surface_at_its_target_takes_up_nothing_and_one_a_degree_too_warm_lose
     grid, fields, training = ocean
     season = np.array([0.1, 0.3, 0.7])
     heat = SurfaceHeat(grid, fields)
-    cosine = basin.season(season * basin.YEAR_DAYS)[:, None, None]
+    cosine = dino.season(season * dino.YEAR_DAYS)[:, None, None]
     ensembles = torch.zeros(3, 2, *training.shape[1:], dtype=torch.float64)
-    ensembles[:, :, 0, 0] = torch.from_numpy(basin.temperature_target(grid["nav_lat"], cosine, 6.0))[:, None]
+    ensembles[:, :, 0, 0] = torch.from_numpy(dino.temperature_target(grid["nav_lat"], cosine, 6.0))[:, None]
     assert heat(ensembles, season, {"rn_tstar_n": 6.0}) == pytest.approx(0, abs=1e-9)
-    assert heat(ensembles + 1, season, {"rn_tstar_n": 6.0}) == pytest.approx(-basin.GAMMA_T)
+    assert heat(ensembles + 1, season, {"rn_tstar_n": 6.0}) == pytest.approx(-dino.GAMMA_T)
     assert heat(ensembles, season, {"rn_tstar_n": 7.0}) > 0
 
 

@@ -19,7 +19,7 @@ from ldm_ocean import OceanLDM, open_states
 from ldm_ocean.cli import main
 from ldm_ocean.errors import UserError
 from ldm_ocean.evaluate import load_config
-from ldm_ocean.simulate.basin import Parameters
+from ldm_ocean.simulate.dino import Dino
 from ldm_ocean.spinup.experiment import Plan, _keep_apart, _starts
 from ldm_ocean.spinup.run import Record, Run, go_on
 from ldm_ocean.spinup.starts import GENERATED, NEAREST, TRUTH, Case, Roads
@@ -112,10 +112,10 @@ def regions():
 
 
 def test_a_run_in_two_parts_is_the_run_in_one(folder, tmp_path, regions, monkeypatch):
-    run = Run("whole", Parameters(), 0, 0, 3)
+    run = Run("whole", Dino().parameters(), 0, 0, 3)
     go_on(run, tmp_path, regions)
     monkeypatch.setattr("ldm_ocean.spinup.run.CHUNK", 1)
-    parts = Run("parts", Parameters(), 0, 0, 3)
+    parts = Run("parts", Dino().parameters(), 0, 0, 3)
     assert [go_on(parts, tmp_path, regions)[1:] for _ in range(3)] == [(1, False), (1, False), (1, True)]
     whole, parts = (Record.load(tmp_path / f"{name}.npz") for name in ("whole", "parts"))
     assert whole.scalars == parts.scalars and np.array_equal(whole.years, parts.years)
@@ -127,7 +127,7 @@ def test_a_run_that_blows_up_is_recorded_as_such_and_ends(tmp_path, regions):
     start = Case.of_setting(store, "test-00", 1).truth.load()
     start["voce"] = (start.voce + 500.0 * start.vmask).assign_attrs(start.voce.attrs)
     start.drop_attrs(deep=False).to_netcdf(tmp_path / "wild.nc", engine="h5netcdf")
-    run = Run("wild", Parameters(), 0, 0, 12, tmp_path / "wild.nc")
+    run = Run("wild", Dino().parameters(), 0, 0, 12, tmp_path / "wild.nc")
     _, _, over = go_on(run, tmp_path, regions)
     record = Record.load(tmp_path / "wild.npz")
     assert over and record.blown and record.months < 12

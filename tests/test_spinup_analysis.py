@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from benchmarks import spinup as benchmark
 from ldm_ocean.metrics.scoring import jsonable
-from ldm_ocean.simulate.basin import Parameters
+from ldm_ocean.simulate.dino import Dino
 from ldm_ocean.spinup.analysis import annual, control, describe, distance, equivalent_years, shock, trend, windows
 from ldm_ocean.spinup.experiment import Plan, _costs, _setting, _starts
 from ldm_ocean.spinup.figures import draw_distance, draw_shock
@@ -149,7 +149,7 @@ def loop() -> dict[str, list[Record]]:
 
 def told(folder, roads: dict[str, list[Record]], years: int = 3) -> dict:
     """The result of finished runs."""
-    runs = {r: [Run(f"{r}-{n}", Parameters(), 0, 0, 12) for n in range(len(own))] for r, own in roads.items()}
+    runs = {r: [Run(f"{r}-{n}", Dino().parameters(), 0, 0, 12) for n in range(len(own))] for r, own in roads.items()}
     for road, own in roads.items():
         for run, one in zip(runs[road], own, strict=True):
             one.save(folder / f"{run.name}.npz")

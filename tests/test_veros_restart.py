@@ -8,17 +8,18 @@ pytest.importorskip("veros")
 
 from ldm_ocean.errors import UserError
 from ldm_ocean.io.run import read_run
-from ldm_ocean.simulate import basin
+from ldm_ocean.simulate.dino import Dino
+from ldm_ocean.simulate.ocean import DAY as SECONDS
 from ldm_ocean.simulate.pool import the_model
 from ldm_ocean.spinup.run import Record
 
-PARAMETERS, SEED, DAY = basin.Parameters(rn_ztau0=0.15), 3, 120
+PARAMETERS, SEED, DAY = Dino().parameters(rn_ztau0=0.15), 3, 120
 FIELDS = ("toce", "soce", "uoce", "voce", "ssh")
 
 
 @pytest.fixture(scope="module")
 def model():
-    return the_model()
+    return the_model(Dino())
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +52,7 @@ def test_fields_come_back_from_the_model_state_as_they_went_in(model, fields, be
 
 
 def test_the_state_begins_on_its_day_of_the_year(begun):
-    assert int(begun["step"]) * basin.STEP_DAYS == DAY
+    assert int(begun["step"]) * Dino().step / SECONDS == DAY
 
 
 def test_what_follows_from_the_fields_is_what_the_model_itself_makes_of_them(model):
@@ -105,10 +106,10 @@ def test_states_from_anywhere_have_the_types_that_one_compilation_serves(model, 
 
 def test_veros_itself_takes_the_file(file, begun, tmp_path, monkeypatch):
     """Its own reader, in a new setup, with every check that it makes."""
-    from ldm_ocean.simulate.model import DinoBasin
+    from ldm_ocean.simulate.setup import IdealisedSetup
 
     monkeypatch.chdir(tmp_path)
-    setup = DinoBasin(override={"restart_input_filename": str(file)})
+    setup = IdealisedSetup(Dino(), {"restart_input_filename": str(file)})
     setup.setup()
     for name in ("temp", "salt", "u", "v", "psi", "tke", "dtemp"):
         assert np.array_equal(np.asarray(getattr(setup.state.variables, name)), np.asarray(begun[name])), name
@@ -159,6 +160,6 @@ def test_a_broken_restart_is_named(model, file, tmp_path, harm):
 def test_halo_and_levels_are_undone_by_the_way_back(model):
     from ldm_ocean.simulate.restart import with_halo
 
-    field = np.arange(basin.NZ * basin.NY * basin.NX, dtype=float).reshape(basin.NZ, basin.NY, basin.NX)
+    field = np.arange(np.prod(Dino().shape), dtype=float).reshape(Dino().shape)
     assert np.array_equal(model.to_canonical(with_halo(field)), field)
-    assert with_halo(field[0]).shape == (basin.NX + 4, basin.NY + 4)
+    assert with_halo(field[0]).shape == (Dino().shape[2] + 4, Dino().shape[1] + 4)

@@ -2,7 +2,7 @@
 
     F(t) = Σ A γ_T (T*(φ, t) − SST) / Σ A  [W m⁻²],      F̄ = ∫ F dt over a year, zero in equilibrium
 
-T* is that of ``ldm_ocean.simulate.basin`` without its noise; ``season`` is the share of the 360-day year gone.
+T* is that of ``ldm_ocean.simulate.dino`` without its noise; ``season`` is the share of the 360-day year gone.
 """
 
 import numpy as np
@@ -11,7 +11,7 @@ import xarray as xr
 from ldm_ocean.data.fields import TEMPERATURE, Fields
 from ldm_ocean.grid import OceanGrid
 from ldm_ocean.physics.budget import surface_heat_balance
-from ldm_ocean.simulate import basin
+from ldm_ocean.simulate import dino
 
 NAME, UNIT, TARGET = "surface_heat_flux", "W m-2", "rn_tstar_n"
 
@@ -36,13 +36,13 @@ class SurfaceHeat:
     def _flux(self, states, season: float, tstar_n: float) -> float:
         target = restoring_target(self.latitude, season, tstar_n)
         surface = np.asarray(states, "float64")[:, self.channel, 0]
-        balance = surface_heat_balance(surface, target, self.area, -basin.GAMMA_T)
+        balance = surface_heat_balance(surface, target, self.area, -dino.GAMMA_T)
         return float(balance.mean() / self.area.sum())
 
 
 def restoring_target(latitude: np.ndarray, season: float, tstar_n: float) -> np.ndarray:
     """T* [°C] at ``latitude`` [°N] for a season."""
-    return basin.temperature_target(latitude, basin.season(season * basin.YEAR_DAYS), tstar_n)
+    return dino.temperature_target(latitude, dino.season(season * dino.YEAR_DAYS), tstar_n)
 
 
 def shares_of_year(season: np.ndarray) -> np.ndarray:

@@ -1,21 +1,21 @@
-"""Which settings to run: scrambled Sobol over documented ranges, edge settings, one-at-a-time sweeps.
+"""Which settings to run: scrambled Sobol over an ocean's ranges, edge settings, one-at-a-time sweeps; or twins.
 
 Every setting but the first starts from the end of its nearest neighbour among those before it (a minimum spanning
 tree in scaled parameter space, Prim 1957), so the plan is the same however many processes share the work.
 """
 
+import json
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
 from scipy.stats import qmc
 
-from .basin import Parameters
+from ..errors import UserError
+from .ocean import Ocean
 
-RANGES = {"rn_ztau0": (0.1, 0.3), "rn_tstar_n": (2.0, 8.0), "rn_avt0": (1e-5, 1e-4)}
-LOGARITHMIC = {"rn_avt0"}
 SWEEP = (0.1, 0.3, 0.9)  # with the centre (0.5): four points along each axis
-EDGE_SETTINGS = 3
-DRAWN = 64  # points of the sequence, a power of two: the most settings beside centre and sweeps
+DRAWN = 128  # points of the sequence, a power of two: the most settings beside centre and sweeps
 
 
 @dataclass(frozen=True)
@@ -24,46 +24,64 @@ class Setting:
 
     name: str
     split: str  # train, validation, test, edge, sweep, or centre (the spin-up from rest)
-    parameters: Parameters
+    parameters: dict[str, float]
     seed: int
     parent: str | None
 
     def record(self) -> dict:
         """For the manifest."""
-        return {**asdict(self), "parameters": asdict(self.parameters)}
+        return asdict(self)
 
 
-def scale(unit: np.ndarray) -> Parameters:
-    """Unit cube → parameters; diffusivity logarithmically."""
+def scale(ocean: Ocean, unit: np.ndarray) -> dict[str, float]:
+    """Unit cube → parameters; those of ``ocean.logarithmic`` logarithmically."""
     values = {}
-    for u, (name, (low, high)) in zip(unit, RANGES.items(), strict=True):
-        values[name] = float(low * (high / low) ** u if name in LOGARITHMIC else low + (high - low) * u)
-    return Parameters(**values)
+    for u, (name, (low, high)) in zip(unit, ocean.ranges.items(), strict=True):
+        values[name] = float(low * (high / low) ** u if name in ocean.logarithmic else low + (high - low) * u)
+    return values
 
 
-def design(train: int = 24, validation: int = 4, test: int = 5, edge: int = EDGE_SETTINGS, seed: int = 0):
-    """All settings in the order in which they can run."""
-    points, labels = [np.full(len(RANGES), 0.5)], [("centre", "centre")]
-    sobol = qmc.Sobol(len(RANGES), scramble=True, seed=seed)
+def design(ocean: Ocean, counts: dict[str, int] | None = None, seed: int = 0) -> list[Setting]:
+    """All settings in the order in which they can run; ``counts`` by split, of train, validation, test and edge."""
+    counts, axes = counts or ocean.splits, len(ocean.ranges)
+    points, labels = [np.full(axes, 0.5)], [("centre", "centre")]
+    sobol = qmc.Sobol(axes, scramble=True, seed=seed)
     drawn = 0.05 + 0.9 * sobol.random(DRAWN)  # the outermost 5 % belong to the edge settings
-    splits = ["train"] * train + ["validation"] * validation + ["test"] * test + ["edge"] * edge
+    splits = [split for split, count in counts.items() for _ in range(count)]
     for i, split in enumerate(splits):
         unit, number = drawn[i].copy(), splits[:i].count(split)
         if split == "edge":
-            axis = number % len(RANGES)
+            axis = number % axes
             unit[axis] = float(unit[axis] > 0.5)
         points.append(unit)
         labels.append((f"{split}-{number:02d}", split))
-    for axis, name in enumerate(RANGES):
-        for value in SWEEP if train > 1 else ():
-            unit = np.full(len(RANGES), 0.5)
+    for axis, name in enumerate(ocean.ranges if ocean.sweeps and counts["train"] > 1 else ()):
+        for value in SWEEP:
+            unit = np.full(axes, 0.5)
             unit[axis] = value
             points.append(unit)
             labels.append((f"sweep-{name}-{round(100 * value):02d}", "sweep"))
-    return _spanning_tree(np.array(points), labels, seed)
+    return _spanning_tree(ocean, np.array(points), labels, seed)
 
 
-def _spanning_tree(points, labels, seed):
+def twins(ocean: Ocean, folder: Path, counts: dict[str, int]) -> list[Setting]:
+    """The first ``counts`` settings by split of the data set in ``folder``, each to start from its own state there."""
+    try:
+        records = json.loads((folder / "manifest.json").read_text())["settings"]
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(f"{folder} holds no finished settings ({error}): give a folder that simulate made") from error
+    chosen = []
+    for split, count in counts.items():
+        own = sorted((r for r in records if r["split"] == split and "bytes" in r), key=lambda r: r["name"])
+        if len(own) < count:
+            raise UserError(f"{folder} has {len(own)} finished settings of the {split} split: ask for no more")
+        chosen += own[:count]
+    if chosen and set(chosen[0]["parameters"]) != set(ocean.ranges):
+        raise UserError(f"{folder} varies {', '.join(chosen[0]['parameters'])}: another ocean, give one of this kind")
+    return [Setting(r["name"], r["split"], r["parameters"], r["seed"], None) for r in chosen]
+
+
+def _spanning_tree(ocean, points, labels, seed):
     distance = np.linalg.norm(points[:, None] - points[None], axis=-1)
     order, parents = [0], {0: None}
     while len(order) < len(points):
@@ -73,4 +91,4 @@ def _spanning_tree(points, labels, seed):
         parents[rest[i]] = order[j]
         order.append(rest[i])
     name = lambda i: None if i is None else labels[i][0]  # noqa: E731
-    return [Setting(name(i), labels[i][1], scale(points[i]), 1000 * seed + i, name(parents[i])) for i in order]
+    return [Setting(name(i), labels[i][1], scale(ocean, points[i]), 1000 * seed + i, name(parents[i])) for i in order]

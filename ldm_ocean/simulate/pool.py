@@ -4,21 +4,26 @@ import multiprocessing
 import os
 import threading
 from concurrent.futures import ProcessPoolExecutor
+from functools import cache
+
+from .ocean import Ocean
+
+PRECISION = "LDM_OCEAN_SIMULATE_FLOAT"  # read by the model when it is first imported: Veros knows one a process
 
 
-def workers(count: int) -> ProcessPoolExecutor:
-    """A pool of ``count`` spawned processes, in which XLA uses one thread each."""
+def workers(count: int, precision: str = "float64") -> ProcessPoolExecutor:
+    """A pool of ``count`` spawned processes, in which XLA uses one thread each and Veros ``precision``."""
+    os.environ[PRECISION] = precision
     os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
     return ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn"), initializer=_end_with_parent)
 
 
-def the_model():
-    """One model a process: compiling takes half a minute and serves every setting."""
-    if not hasattr(the_model, "instance"):
-        from .model import Model
+@cache
+def the_model(ocean: Ocean):
+    """One model of an ocean a process: compiling takes half a minute and serves every setting."""
+    from .model import Model
 
-        the_model.instance = Model()
-    return the_model.instance
+    return Model(ocean)
 
 
 def _end_with_parent():

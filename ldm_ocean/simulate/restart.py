@@ -20,8 +20,8 @@ import numpy as np
 from ..errors import UserError
 from ..io.atomic import published
 from ..io.veros import GHOST
-from . import basin
 from .model import LEVELS, NOW, Model
+from .ocean import DAY
 
 # isort: split
 # Veros keeps the backend that it finds when it is first imported; the model, imported before, has chosen it.
@@ -30,22 +30,23 @@ from veros.core import momentum, thermodynamics, utilities
 
 TRACERS, VELOCITIES = {"toce": "temp", "soce": "salt"}, {"uoce": "u", "voce": "v"}
 SURFACE = {"ssh": "psi"}
-TENDENCIES = ("dtemp", "dsalt", "dHd", "du", "dv", "dtke")
-NOISE = "forcing_noise"  # group of what the basin's forcing remembers; Veros reads past it
+TENDENCIES = ("dtemp", "dsalt", "dHd", "du", "dv", "dtke", "deke")
+TURBULENCE = ("tke", "eke")
+NOISE = "forcing_noise"  # group of what the ocean's forcing remembers; Veros reads past it
 
 
-def begin(model: Model, fields: dict[str, np.ndarray], parameters: basin.Parameters, seed: int, day: int) -> dict:
+def begin(model: Model, fields: dict[str, np.ndarray], parameters: dict[str, float], seed: int, day: int) -> dict:
     """Model state on ``day`` of the year with canonical ``fields``, (depth, y, x) or (y, x), NaN on land.
 
     The forcing's noise starts from its stationary distribution, drawn with ``seed``.
     """
     start = _consistent(model, fields)
     eta = jax.random.normal(jax.random.PRNGKey(seed), start["eta"].shape)
-    start |= {"eta": eta, "step": jnp.array(day // basin.STEP_DAYS, int)}
+    start |= {"eta": eta, "step": jnp.array(int(day * DAY // model.ocean.step), int)}
     trial, _ = model.advance(start, parameters, seed, 1)
-    for name in TENDENCIES:
-        start[name] = jnp.broadcast_to(trial[name][..., NOW, None], start[name].shape)
-    start["tke"] = jnp.broadcast_to(trial["tke"][..., NOW, None], start["tke"].shape)
+    for name in (*TENDENCIES, *TURBULENCE):
+        if name in start:
+            start[name] = jnp.broadcast_to(trial[name][..., NOW, None], start[name].shape)
     return start
 
 
@@ -80,7 +81,7 @@ def write(path: Path, model: Model, state: dict) -> None:
     """Veros' own restart file of ``state``; the name appears only when it is whole."""
     veros = model.setup.state
     kept = _kept(veros)
-    times = {"taum1": 0, "tau": NOW, "taup1": 2, "time": float(state["step"]) * basin.STEP_DAYS * basin.DAY}
+    times = {"taum1": 0, "tau": NOW, "taup1": 2, "time": model.days(state) * DAY}
     data = {k: np.asarray(state[k] if k in state else times.get(k, getattr(veros.variables, k))) for k in kept}
     with published(path) as temporary, h5py.File(temporary, "w") as file:
         veros_restart.write_to_h5(veros.dimensions, kept, data, file, "core")
@@ -96,7 +97,7 @@ def read(path: Path, model: Model) -> dict:
             _, data = veros_restart.read_from_h5(veros.dimensions, kept, file, "core", veros.settings.enable_cyclic_x)
             eta = file[NOISE][()] if NOISE in file else np.zeros(len(model.memory))
     except (OSError, KeyError, ValueError) as error:
-        raise UserError(f"{path} is no whole restart of this basin ({error}): write it again") from error
+        raise UserError(f"{path} is no whole restart of this ocean ({error}): write it again") from error
     lacking = [k for k in kept if k not in data]
     if lacking:
         raise UserError(f"{path} lacks {', '.join(lacking)}: give a restart of the same Veros setup")
@@ -104,7 +105,7 @@ def read(path: Path, model: Model) -> dict:
     turn = NOW - int(data["tau"])
     levels = {k for k in kept if kept[k].dims and kept[k].dims[-1] == "timesteps"}
     own = {k: jnp.roll(data[k], turn, -1) if k in levels else jnp.asarray(data[k]) for k in kept if k in model.evolving}
-    step = round(float(data["time"]) / (basin.STEP_DAYS * basin.DAY))
+    step = round(float(data["time"]) / model.ocean.step)
     return {**model.initial(), **own, "eta": jnp.asarray(eta), "step": jnp.array(step, int)}
 
 

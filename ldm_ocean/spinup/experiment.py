@@ -19,12 +19,13 @@ from ..metrics.scoring import jsonable
 from ..pipeline import OceanLDM
 from ..preflight import check
 from ..sample import write_states
-from ..simulate import basin
+from ..simulate.dino import YEAR_DAYS
+from ..simulate.ocean import DAY
 from .analysis import against_cold, control, describe, distance
-from .run import MONTHS, Record, Run, integrate
+from .run import BASIN, MONTHS, Record, Run, integrate
 from .starts import REST, ROADS, TRUTH, Case, Roads
 
-STEP_SECONDS = basin.STEP_DAYS * basin.DAY
+STEP_DAYS = BASIN.step / DAY
 SETTLED = 10  # years at the end of the cold start from which distance is taken where there is no truth
 SIGNED = "sea_level"  # of what preflight sees: too little water is as bad as too much
 
@@ -85,8 +86,8 @@ def _starts(case: Case, roads: Roads, plan: Plan, folder: Path) -> dict[str, dic
             states, seconds = roads.states(road, case, plan.members, own_noise)
             write_states(states.assign_attrs(seconds_a_state=seconds), path)
         with xr.open_dataset(path) as states:
-            looked = check(states, STEP_SECONDS, f"{case.name}, {road}: start")
-            days = [round(s * basin.YEAR_DAYS / basin.STEP_DAYS) * basin.STEP_DAYS for s in states.season.values]
+            looked = check(states, BASIN.step, f"{case.name}, {road}: start")
+            days = [round(round(s * YEAR_DAYS / STEP_DAYS) * STEP_DAYS) for s in states.season.values]
             out[road] = {"path": path, "days": days, "seconds": float(states.attrs["seconds_a_state"])}
         worst = {k: abs if k == SIGNED else float for k in looked[0].numbers}
         out[road]["preflight"] = {k: max((p.numbers[k] for p in looked), key=by) for k, by in worst.items()}
@@ -99,7 +100,7 @@ def _starts(case: Case, roads: Roads, plan: Plan, folder: Path) -> dict[str, dic
 def _runs(case: Case, starts: dict[str, dict], plan: Plan) -> dict[str, list[Run]]:
     """Start number i of every road, and of every case, meets the same weather; the first one from the truth goes on as
     the control."""
-    parameters = basin.Parameters(**{k: case.parameters[k] for k in asdict(basin.Parameters())})
+    parameters = {k: case.parameters[k] for k in BASIN.ranges}
     months, cold, controlled = (max(1, round(y * MONTHS)) for y in (plan.years, plan.cold_years, plan.control_years))
     runs = {}
     for road, own in starts.items():

@@ -17,11 +17,12 @@ from ..io.atomic import published
 from ..metrics.diagnostics import Diagnostics
 from ..metrics.regions import Regions
 from ..physics.budget import kinetic_energy
-from ..simulate.basin import Parameters
+from ..simulate.dino import Dino
 from ..simulate.pool import the_model, workers
-from ..simulate.run import dataset
+from ..simulate.progress import dataset
 
 MONTH_GROUPS, MONTHS = 5, 12  # groups of three two-day steps; months a year
+BASIN = Dino()
 CHUNK = 60  # months between two saves, and of one task of a worker
 
 
@@ -31,7 +32,7 @@ class Run:
     rest) on ``day`` of the year, under the forcing noise of ``seed``."""
 
     name: str
-    parameters: Parameters
+    parameters: dict[str, float]
     seed: int
     day: int
     months: int
@@ -84,8 +85,8 @@ class Laboratory:
 
     def __init__(self, regions: Regions):
         start = time.process_time()
-        self.model = the_model()
-        self.model.advance(self.model.initial(), Parameters(), 0, 1)
+        self.model = the_model(BASIN)
+        self.model.advance(self.model.initial(), BASIN.parameters(), 0, 1)
         self.compile_seconds = time.process_time() - start
         mesh = self.model.mesh()
         self.grid = OceanGrid.from_dataset(mesh)
