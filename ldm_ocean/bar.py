@@ -28,4 +28,5 @@ def bar(total: float, unit: str, done: float = 0.0, what: str | None = None) -> 
         mininterval=0.5 if terminal else 60,
         dynamic_ncols=terminal,
         ncols=None if terminal else 100,
+        bar_format="{l_bar}{bar}| {n:g}/{total:g} [{elapsed}<{remaining}, {rate_fmt}{postfix}]",
     )

@@ -25,11 +25,11 @@ def setting() -> xr.Dataset:
 
 
 @settings(deadline=None, max_examples=60)
-@given(VALUES, MASKS)
-def test_rounding_moves_no_wet_value_by_more_than_half_a_step_and_land_is_nan(values, mask):
-    q, step, offset = quantise(values, mask)
+@given(VALUES, MASKS, st.integers(6, 12))
+def test_rounding_moves_no_wet_value_by_more_than_half_a_step_and_land_is_nan(values, mask, bits):
+    q, step, offset = quantise(values, mask, bits)
     back = dequantise(q, mask, step, offset)
-    assert q.min(initial=0) >= 0 and q.max(initial=0) < 2**packed.BITS
+    assert q.min(initial=0) >= 0 and q.max(initial=0) < 2**bits
     single = np.abs(values).max() * np.finfo("float32").eps  # the file's values are float32
     allowed = np.broadcast_to(step[:, None, None] / 2 * (1 + 1e-9) + single, SHAPE)[:, mask]
     assert (np.abs(back - values)[:, mask] <= allowed).all()
@@ -112,3 +112,41 @@ def test_a_hole_at_a_wet_point_is_refused_before_anything_is_written(setting, tm
 def _with_mask(quantised, mask):
     q, step, offset = quantised
     return q, mask, step, offset
+
+
+@settings(deadline=None, max_examples=40)
+@given(VALUES, MASKS, st.sampled_from(packed.AXES))
+def test_whatever_the_axes_of_the_differences_the_integers_come_back(values, mask, axes):
+    q, _, _ = quantise(values, mask)
+    whole = packed._over_land(q, mask)
+    assert whole.shape == SHAPE and np.array_equal(whole[:, mask], q)
+    folded = packed._folded(whole, axes)
+    back = (folded >> 1).astype("int16") ^ -(folded & 1).astype("int16")
+    for axis in axes:
+        back = np.cumsum(back, axis=axis, dtype="int16")
+    assert np.array_equal(back, whole)
+
+
+def test_the_axes_of_the_differences_are_those_of_what_changes_least(tmp_path):
+    """Smooth in space and new at each time, or rough and steady: each file is the smaller for its own choice."""
+    mesh, rng = small_mesh(), np.random.default_rng(0)
+    shape = tuple(mesh.tmask.sizes[d] for d in ("depth", "y", "x"))
+    ramp = np.add.outer(np.arange(shape[1]), np.arange(shape[2]))
+    smooth = rng.normal(size=(40, shape[0], 1, 1)) * ramp
+    steady = np.broadcast_to(rng.normal(size=shape), (40, *shape))
+    for values, chosen in ((smooth, [2, 3]), (steady, [0])):
+        data = np.where(mesh.tmask.values, values, np.nan)
+        states = xr.Dataset({"toce": (("sample", "depth", "y", "x"), data, {"mask": "tmask"})})
+        write_packed(tmp_path / f"a{SUFFIX}", states, mesh)
+        with packed.ZipStore(tmp_path / f"a{SUFFIX}", mode="r") as store:
+            assert packed.open_group(store).attrs["fields"]["toce"]["differences"] == chosen
+
+
+def test_fewer_bits_make_a_smaller_file_with_larger_errors(setting, tmp_path):
+    mesh, sizes, errors = small_mesh(), [], []
+    for bits in (8, 11):
+        path = tmp_path / f"a{SUFFIX}"
+        write_packed(path, setting, mesh, dict.fromkeys(CF, bits))
+        sizes.append(path.stat().st_size)
+        errors.append(read_packed(path, mesh).attrs["largest_rounding_error"]["toce"])
+    assert sizes[0] < sizes[1] and 6 < errors[0] / errors[1] < 10

@@ -1,9 +1,11 @@
 """Packed states: one small file a setting, for data sets that travel with the code.
 
-Each variable is quantised linearly per level, q = round((x − offset_k)/step_k), 2^BITS levels between the setting's
-own extremes, on wet cells only; then differences along time, folded to unsigned (0, −1, 1, −2 … → 0, 1, 2, 3 …), and
-Zstandard on split bytes. The deep ocean hardly changes between two snapshots: this is where the bits are saved. All
-steps but the first are exact in integers. The file is a Zarr v3 group in a zip.
+Each variable is quantised linearly per level, q = round((x − offset_k)/step_k), 2^bits levels between the setting's
+own extremes on wet cells; then differences along those axes that make the file smallest, folded to unsigned (0, −1, 1,
+−2 … → 0, 1, 2, 3 …), and Zstandard on split bytes. A laminar ocean hardly changes between two snapshots, a turbulent
+one little between two cells. All steps but the first are exact in integers. The file is a Zarr v3 group in a zip.
+
+Files of the first release hold the differences along time of wet cells alone.
 """
 
 from pathlib import Path
@@ -12,6 +14,7 @@ from typing import Any, cast
 import numpy as np
 import xarray as xr
 import zarr
+from numcodecs import Blosc
 from zarr.codecs import BloscCodec
 from zarr.storage import ZipStore
 
@@ -19,16 +22,18 @@ from .atomic import published
 from .untrusted import open_group
 
 BITS = 11
+_SIZER = Blosc("zstd", clevel=1, shuffle=Blosc.SHUFFLE)
+AXES = ((0,), (2, 3), (0, 2, 3))  # of (sample, depth, y, x), along which differences are tried
 SUFFIX = ".zarr.zip"
 
 
-def quantise(values: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def quantise(values: np.ndarray, mask: np.ndarray, bits: int = BITS) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(sample, depth, y, x) → integers (sample, wet), step (depth,), offset (depth,)."""
     wet = np.where(mask, values, np.nan)
     some = mask.any((-2, -1))
     low, high = np.zeros(len(mask)), np.zeros(len(mask))
     low[some], high[some] = np.nanmin(wet[:, some], (0, 2, 3)), np.nanmax(wet[:, some], (0, 2, 3))
-    step = np.maximum((high - low) / (2**BITS - 1), 1e-12)
+    step = np.maximum((high - low) / (2**bits - 1), 1e-12)
     q = np.rint((values - low[:, None, None]) / step[:, None, None])
     return np.stack([frame[mask] for frame in q]).astype("int16"), step, low
 
@@ -41,8 +46,8 @@ def dequantise(q: np.ndarray, mask: np.ndarray, step: np.ndarray, offset: np.nda
     return out
 
 
-def write_packed(path: Path, states: xr.Dataset, mesh: xr.Dataset):
-    """Write the states of one setting, atomically.
+def write_packed(path: Path, states: xr.Dataset, mesh: xr.Dataset, bits: dict[str, int] | None = None):
+    """Write the states of one setting, atomically; ``bits`` by variable, where ``BITS`` are more than it needs.
 
     Variables are (sample, [depth,] y, x) and name their mask in the attribute ``mask``; coordinates on ``sample`` and
     the data set's attributes (JSON) travel along.
@@ -56,9 +61,10 @@ def write_packed(path: Path, states: xr.Dataset, mesh: xr.Dataset):
         values = array.values.reshape(-1, *mask.shape)
         if not np.isfinite(values[:, mask]).all():  # an integer cannot say so
             raise ValueError(f"{name} is not finite at a wet cell: nothing written to {path}")
-        q, step, offset = quantise(values, mask)
-        deltas = np.diff(q, axis=0, prepend=np.zeros_like(q[:1]))
-        arrays[name] = ((deltas << 1) ^ (deltas >> 15)).view("uint16")
+        q, step, offset = quantise(values, mask, (bits or {}).get(name, BITS))
+        whole = _over_land(q, mask)
+        coded = {axes: _folded(whole, axes) for axes in AXES}
+        fields[name]["differences"], arrays[name] = min(coded.items(), key=lambda c: len(_SIZER.encode(c[1])))
         arrays[f"{name}_scale"] = np.stack([step, offset])
         errors[name] = float(f"{step.max() / 2:.2g}")
     arrays |= {f"sample_{name}": coordinate.values for name, coordinate in states.coords.items()}
@@ -76,15 +82,31 @@ def read_packed(path: Path, mesh: xr.Dataset) -> xr.Dataset:
         attrs: dict[str, Any] = dict(group.attrs)
         data = {}
         for name, field in attrs.pop("fields").items():
-            dims = field.pop("dims")
+            dims, axes = field.pop("dims"), field.pop("differences", (0,))
             mask = field_mask(mesh, field["mask"], "depth" in dims)
             folded = read_array(group, name)
-            deltas = (folded >> 1).astype("int16") ^ -(folded & 1).astype("int16")
-            q = np.cumsum(deltas, axis=0, dtype="int16")
+            q = (folded >> 1).astype("int16") ^ -(folded & 1).astype("int16")
+            for axis in axes:
+                q = np.cumsum(q, axis=axis, dtype="int16")
+            q = q if q.ndim == 2 else q[:, mask]
             values = dequantise(q, mask, *read_array(group, f"{name}_scale"))
             data[name] = (dims, values if "depth" in dims else values[:, 0], field)
         coords = {k.removeprefix("sample_"): ("sample", read_array(group, k)) for k in group if k.startswith("sample_")}
         return xr.Dataset(data, coords=coords, attrs=attrs)
+
+
+def _over_land(q: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """(sample, wet) → (sample, depth, y, x), where land repeats the last wet value, so that differences there are 0."""
+    wet = mask.ravel()
+    if not wet.any():
+        return np.zeros((len(q), *mask.shape), q.dtype)
+    return q[:, np.maximum(np.cumsum(wet) - 1, 0)].reshape(len(q), *mask.shape)
+
+
+def _folded(q: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
+    for axis in axes:
+        q = np.diff(q, axis=axis, prepend=np.zeros_like(q.take([0], axis)))
+    return np.ascontiguousarray((q << 1) ^ (q >> 15)).view("uint16")
 
 
 def read_array(group: zarr.Group, name: str) -> np.ndarray:

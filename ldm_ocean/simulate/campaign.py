@@ -151,8 +151,8 @@ def _publish(task: Task, progress: Progress, model) -> None:
     mesh, file = model.mesh(), f"{task.setting.name}{SUFFIX}"
     first = len(progress.labels) - task.series[0]
     if task.series[0]:
-        write_packed(task.out / SERIES / file, _states(task, progress, slice(first, None), mesh), mesh)
-    write_packed(task.out / file, _states(task, progress, slice(0, first), mesh), mesh)
+        write_packed(task.out / SERIES / file, _states(task, progress, slice(first, None), mesh), mesh, task.ocean.bits)
+    write_packed(task.out / file, _states(task, progress, slice(0, first), mesh), mesh, task.ocean.bits)
     remove(task.work)
 
 

@@ -64,6 +64,7 @@ class Channel(Ocean):
     season_days: ClassVar[None] = None
     splits: ClassVar[dict[str, int]] = {"train": 24, "validation": 4, "test": 6, "edge": 3}
     series: ClassVar[dict[str, tuple[int, float]]] = {"train-00": (300, 5), "test-00": (300, 5)}
+    bits: ClassVar[dict[str, int]] = {"toce": 9, "soce": 9, "uoce": 8, "voce": 8, "ssh": 9}
     schedule: Schedule = SCHEDULE
 
     def along(self) -> np.ndarray:

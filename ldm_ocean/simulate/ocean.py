@@ -44,7 +44,8 @@ class Ocean:
     ``ranges`` are the parameters, with those of ``logarithmic`` spread evenly in their logarithm; ``step`` is the
     tracer step [s]; ``season_days`` the length of the year whose seasons the forcing knows, None where it has none.
     ``splits`` are the settings of the published design, ``sweeps`` whether each parameter is also varied alone, and
-    ``series`` the settings that are followed by (states, days between them) of a long series.
+    ``series`` the settings that are followed by (states, days between them) of a long series. ``bits`` by variable is
+    how finely a file resolves its range, where that is less than usual.
     """
 
     name: ClassVar[str]
@@ -59,6 +60,7 @@ class Ocean:
     splits: ClassVar[dict[str, int]]
     sweeps: ClassVar[bool] = False
     series: ClassVar[dict[str, tuple[int, float]]] = {}
+    bits: ClassVar[dict[str, int]] = {}
 
     def parameters(self, **changed: float) -> dict[str, float]:
         """The defaults, with what is ``changed``, in the order of ``ranges``."""
