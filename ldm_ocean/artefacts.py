@@ -63,6 +63,15 @@ def _codec(about: dict, tensors: dict) -> Codec:
     return codec
 
 
+def is_identity(folder: Path) -> bool:
+    """Whether ``folder`` holds an ``IdentityCodec`` and nothing else."""
+    names = {p.name for p in folder.iterdir()}
+    return (
+        names <= {"codec.json", "codec.safetensors"}
+        and json.loads((folder / "codec.json").read_text())["shape"] is None
+    )
+
+
 def save_generator(folder: Path, denoiser: Denoiser, scaler: ParameterScaler, about: dict) -> None:
     """Write denoiser and parameter scaler; ``about`` holds ``shape`` (width, depth, heads), ``curve``, ``codec``,
     ``settings`` (how many the prior knows).

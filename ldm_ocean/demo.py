@@ -16,7 +16,7 @@ from .config import CONFIGS
 from .data.states import open_states
 from .errors import UserError
 from .evaluate import load_config, score_model, write_scores
-from .io.lock import only_writer
+from .io.output import work_folder
 from .metrics.truth import others_in_season, verifying_states
 from .pipeline import OceanLDM
 from .report.inputs import Case, ReportInputs
@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> None:
     """Train (unless pretrained), sample parameters never seen in training, score, write the report."""
     if not STATES.exists():
         raise UserError(f"no data at {STATES}: run the demo from a checkout of the project")
-    with only_writer(args.out):
+    with work_folder(args.out, "demo", lambda folder: (folder / "report.html").exists(), [STATES, PRETRAINED]):
         _demo(args)
 
 
@@ -95,7 +95,7 @@ def train(out: Path, clock: Clock) -> Path:
     _command(["train_vae.py", "experiment=demo", f"run={vae.resolve()}"])
     clock("train_vae")
     encode = ["-m", "ldm_ocean.cli", "encode", str(STATES)]
-    _command([*encode, "--codec", str(vae.resolve()), "--out", str(latents.resolve())])
+    _command([*encode, "--codec", str(vae.resolve()), "--out", str(latents.resolve()), "--overwrite"])
     clock("encode")
     launch = ["-m", "accelerate.commands.launch", "--cpu", "--num_processes", "1", "--num_machines", "1"]
     launch += ["--mixed_precision", "no", "--dynamo_backend", "no", "train_diffusion.py", "experiment=demo"]

@@ -12,7 +12,7 @@ from .data.latents import write_latents
 from .data.normaliser import Normaliser
 from .data.states import open_states
 from .grid import OceanGrid
-from .io.lock import only_writer
+from .io.output import OVERWRITE, result, work_folder
 
 EXAMPLES = """examples:
   ldm-ocean encode data/dino-coarse --codec runs/vae --out runs/latents.zarr
@@ -27,21 +27,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     how.add_argument("--codec", type=Path, help="a run of train_vae.py, or the folder of a saved model")
     how.add_argument("--identity", type=Path, help="write an identity codec into this folder and use it")
     parser.add_argument("--out", type=Path, required=True, help="the latent store to write")
+    parser.add_argument("--overwrite", action="store_true", help=OVERWRITE)
 
 
 def run(args: argparse.Namespace) -> None:
     """Encode every state that is not yet there and say how large the result is."""
-    with only_writer(args.out):
-        _encode(args)
+    inputs = [args.states, *filter(None, [args.codec])]
+    with result(args.out, "encode", args.codec is None, inputs, args.overwrite) as mark:
+        _encode(args, mark)
 
 
-def _encode(args: argparse.Namespace) -> None:
+def _encode(args: argparse.Namespace, mark: str) -> None:
     states = open_states(args.states)
     codec = artefacts.load_codec(args.codec) if args.codec else identity_codec(args.states, args.identity)
     codec.grid.check_same(OceanGrid.from_dataset(states), "the store", "prepare its states on the codec's mesh")
     count, megabytes = states.sizes["sample"], 2e-6 * states.sizes["sample"] * codec.n_tokens * codec.channels
     print(f"{count} states → {codec.n_tokens} × {codec.channels} latents each, {megabytes:.1f} MB")
-    write_latents(args.out, codec, states)
+    write_latents(args.out, codec, states, mark=mark)
 
 
 def identity_codec(states_path: Path, folder: Path) -> IdentityCodec:
@@ -52,5 +54,6 @@ def identity_codec(states_path: Path, folder: Path) -> IdentityCodec:
     states = fields.stack(training, grid)
     codec.normaliser.load_state_dict(Normaliser.fit(states, fields.volumes(grid)).state_dict())
     codec.fit_statistics(torch.from_numpy(states))
-    artefacts.save_codec(folder, codec)
+    with work_folder(folder, "encode", artefacts.is_identity, [states_path]):
+        artefacts.save_codec(folder, codec)
     return codec

@@ -25,7 +25,7 @@ from .config import Train
 from .ema import EMA
 from .errors import UserError
 from .io.atomic import write_text
-from .io.lock import only_writer
+from .io.output import work_folder
 
 EXIT_REQUEUE = 75  # told to stop, and nothing is lost: run the same command again
 SHARDED = (DistributedType.FSDP, DistributedType.DEEPSPEED, DistributedType.MEGATRON_LM)
@@ -132,9 +132,14 @@ def fit(task: Task, config: Train, run: Path, describe: Callable[[], str] = lamb
     if accelerator.distributed_type in SHARDED:
         raise UserError(f"{accelerator.distributed_type.value} is not accepted: every process holds the whole network")
     share = share_of_batch(config, accelerator.num_processes)  # refused before anything is written
-    with only_writer(run) if accelerator.is_main_process else nullcontext():
+    with work_folder(run, "train", _is_run) if accelerator.is_main_process else nullcontext():
         _train(accelerator, share, task, config, run, describe)
     return run / "best"
+
+
+def _is_run(folder: Path) -> bool:
+    """Whether a folder without a mark is a run of the first release."""
+    return (folder / "checkpoints").is_dir() or (folder / "best").is_dir()
 
 
 def _train(accelerator, share: tuple[int, int], task: Task, config: Train, run: Path, describe) -> None:

@@ -20,7 +20,8 @@ from .data.states import is_canonical, members_as_samples, open_states, paramete
 from .errors import UserError, nearest
 from .grid import OceanGrid
 from .io.atomic import write_text
-from .io.lock import only_writer
+from .io.output import MARK, OVERWRITE
+from .io.output import result as output
 from .io.run import DEFAULT_EQUATION, read_run
 from .metrics.baselines import Baselines, in_season
 from .metrics.context import score_context
@@ -155,6 +156,7 @@ def add_arguments(parser: argparse.ArgumentParser):
     )
     parser.add_argument("--config", help="splits, members, regions (configs/evaluate/*.yaml)")
     parser.add_argument("--out", default="metrics.json", help="where the scores go (default: %(default)s)")
+    parser.add_argument("--overwrite", action="store_true", help=OVERWRITE)
 
 
 def run(args: argparse.Namespace):
@@ -163,9 +165,10 @@ def run(args: argparse.Namespace):
     if not out.resolve().parent.is_dir() or out.is_dir():
         raise UserError(f"{out} cannot be written: name a file in a folder that is there")
     config = load_config(args.config)
-    with only_writer(out):
+    inputs = [Path(p) for p in (args.store, args.model, args.reference, args.mesh, args.mapping, args.config) if p]
+    with output(out, "evaluate", args.equation_of_state, inputs, args.overwrite) as mark:
         result = _scores(args, _states(args), config)
-        write_scores(out, result)
+        write_scores(out, result | {MARK: mark})
     print("\n".join(score_table(result) if "splits" in result else state_table(result)))
 
 

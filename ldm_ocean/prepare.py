@@ -1,10 +1,7 @@
 """``ldm-ocean prepare``: output of any ocean model → a store of canonical states, one state in memory at a time."""
 
 import argparse
-import hashlib
 import sys
-from collections.abc import Iterable
-from itertools import chain
 from pathlib import Path
 
 import xarray as xr
@@ -14,6 +11,7 @@ from .data.states import check_names, open_states
 from .errors import UserError
 from .grid import OceanGrid
 from .io.lock import only_writer
+from .io.output import check_apart, name_of_call
 from .io.run import DEFAULT_EQUATION, read_run
 from .io.store import CALLS, StateWriter
 from .physics.eos import EQUATIONS
@@ -50,7 +48,9 @@ def prepare(
     parameters, out = {k: float(v) for k, v in (parameters or {}).items()}, Path(out)
     asked = (parameters, setting, split, equilibrium, variables, equation_of_state)
     check_names([setting], "--setting")
-    call = _name_of(asked, [*sources, *filter(None, (mesh, mapping))])
+    inputs = [*sources, *filter(None, (mesh, mapping))]
+    call = name_of_call(asked, inputs)
+    check_apart(out, inputs)
     with only_writer(out):
         if out.exists() and call in (states := open_states(out)).attrs.get(CALLS, []):
             return states
@@ -65,16 +65,6 @@ def prepare(
                 labels = {"setting": setting, "split": split, "season": season, "equilibrium": equilibrium}
                 writer.append(state, labels | parameters)
         return open_states(out)
-
-
-def _name_of(asked: tuple, files: Iterable[Path]) -> str:
-    """SHA-256 of what was asked for and of the files' names, sizes and times of change."""
-    h = hashlib.sha256(repr(asked).encode())
-    for path in map(Path, files):
-        for part in chain([path], sorted(path.rglob("*")) if path.is_dir() else []):
-            about = part.stat() if part.exists() else None  # what is missing, the reader will say
-            h.update(repr((str(part.resolve()), about and (about.st_size, about.st_mtime_ns))).encode())
-    return h.hexdigest()
 
 
 def _check_same(out: Path, grid: xr.Dataset, fields: dict, setting: str, split: str):

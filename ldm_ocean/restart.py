@@ -13,9 +13,8 @@ from . import adjust
 from .data.states import is_canonical, open_states
 from .errors import UserError
 from .grid import OceanGrid
-from .io.atomic import recover
-from .io.lock import only_writer
 from .io.nemo import ENDING, LAYOUT, check_name, day_of, difference, read_grid, season_of, write_restart
+from .io.output import OVERWRITE, check_free, name_of_call, result
 from .io.restart_rules import NOTE, check_restart
 from .io.run import read_run
 from .io.times import IDEAL_YEAR
@@ -47,6 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--template", type=Path, help="a restart of your own configuration: what we do not know stays")
     parser.add_argument("--rdt", type=float, help="time step of the run [s]; default: the file's own, if it tells")
     parser.add_argument("--regrid", action="store_true", help="interpolate states of another grid, then stabilise")
+    parser.add_argument("--overwrite", action="store_true", help=OVERWRITE)
     parser.add_argument("--check", type=Path, metavar="FILE", help="write nothing, judge this restart")
 
 
@@ -61,8 +61,7 @@ def run(args: argparse.Namespace) -> None:
     elif not args.out.resolve().parent.is_dir():
         raise UserError(f"no folder {args.out.resolve().parent}: create it first")
     else:
-        with only_writer(args.out):
-            good = _for_veros(args) if args.out.name.endswith(VEROS_ENDING) else _for_nemo(args)
+        good = _for_veros(args) if args.out.name.endswith(VEROS_ENDING) else _for_nemo(args)
     if not good:
         sys.exit(1)
 
@@ -81,8 +80,8 @@ def _for_nemo(args: argparse.Namespace) -> bool:
     states, grid = _states(args.states, args.mesh), read_grid(_mesh(args))
     grid = replace(grid, equation_of_state=states.attrs.get("equation_of_state"))
     good = True
-    for number, path, state in _chosen(args, states, grid, ENDING):
-        kt = write_restart(path, state, grid, args.template, args.rdt)
+    for number, path, state, mark in _chosen(args, states, grid, ENDING):
+        kt = write_restart(path, state, grid, args.template, args.rdt, mark)
         print(f"{path}: state {number}\n{_namelist(path, kt, season_of(state))}")
         good &= _judge(path, grid, args.rdt)
     return good
@@ -103,14 +102,14 @@ def _for_veros(args: argparse.Namespace) -> bool:
         raise UserError(f"the states do not tell {', '.join(lacking)}: the basin cannot run without")
     model = the_model(ocean)
     grid = OceanGrid.from_dataset(model.mesh())
-    for number, path, state in _chosen(args, states, grid, VEROS_ENDING):
+    for number, path, state, mark in _chosen(args, states, grid, VEROS_ENDING):
         if (differs := difference(state, grid)) is not None:
             raise UserError(f"{differs}: interpolate with --regrid")
         one = state.isel(sample=0)
         parameters = {k: float(one[k]) for k in ocean.ranges}
         arrays = {name: one[name].transpose(..., "y", "x").values for name in LAYOUT["now"]}
         day = round(float(one.season) * IDEAL_YEAR) % int(IDEAL_YEAR)
-        restart.write(path, model, restart.begin(model, arrays, parameters, number, day))
+        restart.write(path, model, restart.begin(model, arrays, parameters, number, day), mark)
         print(f"{path}: state {number}, day {day} of the year")
     return True
 
@@ -129,19 +128,20 @@ def _states(paths: list[Path], mesh: Path | None) -> xr.Dataset:
 
 def _chosen(
     args: argparse.Namespace, states: xr.Dataset, grid: OceanGrid, ending: str
-) -> Iterator[tuple[int, Path, xr.Dataset]]:
-    """(number, file, state) of every state asked for; UserError before the first where a file to write is also read."""
+) -> Iterator[tuple[int, Path, xr.Dataset, str]]:
+    """(number, file, state, mark) of every state asked for; UserError before the first where a file may not be
+    written."""
     files = _files(args, states.sizes["sample"], ending)
-    inputs = {path.resolve() for path in (*args.states, args.template, args.mesh) if path}
-    for path in files.values():
-        if path.resolve() in inputs:
-            raise UserError(f"{path} is one of the files to read: choose another name with --out")
+    inputs = [path for path in (*args.states, args.template, args.mesh) if path]
+    asked = {number: (number, args.rdt, args.regrid) for number in files}
     for number, path in files.items():
-        recover(path)
-        state = states.isel(sample=[number]).load()
-        if args.regrid and difference(state, grid) is not None:
-            state = regridded(state, grid)
-        yield number, path, state
+        check_free(path, inputs, name_of_call(("restart", asked[number]), inputs), args.overwrite)
+    for number, path in files.items():
+        with result(path, "restart", asked[number], inputs, args.overwrite) as mark:
+            state = states.isel(sample=[number]).load()
+            if args.regrid and difference(state, grid) is not None:
+                state = regridded(state, grid)
+            yield number, path, state, mark
 
 
 def _files(args: argparse.Namespace, count: int, ending: str) -> dict[int, Path]:

@@ -9,10 +9,11 @@ from . import constraints
 from .data.states import open_states
 from .errors import UserError
 from .io.atomic import published
-from .io.lock import only_writer
+from .io.output import MARK, OVERWRITE, result
 from .pipeline import CURRENTS, GENERATED, OceanLDM
 from .sampling import STEPS
 
+NOT_ASKED = ("overwrite", "out", "run", "command")  # of the arguments, those that change no state
 EXAMPLES = """examples:
   ldm-ocean sample pretrained/dino-coarse rn_ztau0=0.22 rn_tstar_n=6 rn_avt0=3e-5 --members 16 --out samples.zarr
   ldm-ocean sample runs/diffusion rn_ztau0=0.15 rn_tstar_n=4 rn_avt0=2e-5 --season 0.5 --out summer.nc
@@ -27,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", type=Path, help="folder of a saved model or of a run of train_diffusion.py")
     parser.add_argument("parameters", nargs="+", metavar="name=value", help="every parameter the model was trained on")
     parser.add_argument("--out", type=Path, required=True, help="samples.zarr or samples.nc")
+    parser.add_argument("--overwrite", action="store_true", help=OVERWRITE)
     parser.add_argument("--members", type=int, default=16, help="independent states (16)")
     parser.add_argument("--season", type=float, default=0.0, help="share of the year, 0 to 1 (0)")
     parser.add_argument(
@@ -53,9 +55,11 @@ def run(args: argparse.Namespace) -> None:
     """Sample and write, atomically."""
     parameters = assignments(args.parameters)
     check_target(args.out)
-    with only_writer(args.out):
+    inputs = [p for p in (args.model, args.context, args.constraints) if p]
+    chosen = {k: v for k, v in vars(args).items() if k not in NOT_ASKED}
+    with result(args.out, "sample", sorted(chosen.items()), inputs, args.overwrite) as mark:
         states = _drawn(args, parameters)
-        write_states(states, args.out)
+        write_states(states.assign_attrs({MARK: mark}), args.out)
     print(f"{args.members} states of {', '.join(states.attrs['variables'])} in {args.out}")
 
 

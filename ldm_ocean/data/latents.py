@@ -22,6 +22,7 @@ from zarr.codecs import ZstdCodec
 from ..codec import Codec
 from ..errors import UserError
 from ..io.atomic import put_in_place, remove
+from ..io.output import MARK
 from ..io.packed import read_array
 from ..io.store import SHARD_BYTES
 from ..io.untrusted import open_group
@@ -44,11 +45,11 @@ class Latents:
     attrs: dict
 
 
-def write_latents(path: Path, codec: Codec, states: xr.Dataset, batch: int = 32) -> Path:
+def write_latents(path: Path, codec: Codec, states: xr.Dataset, batch: int = 32, mark: str = "") -> Path:
     """Encode canonical ``states`` into a store at ``path`` (half precision); it has this name only when it is whole.
 
     A store of the same codec and labels, whole, damaged or left in parts by a writer that was killed, is gone on with:
-    what it holds of the very same states stays as it is.
+    what it holds of the very same states stays as it is. ``mark`` says who wrote it (see ``io.output``).
     """
     part = path.with_name(f".{path.name}.part")
     about = _about(codec, states)
@@ -61,7 +62,7 @@ def write_latents(path: Path, codec: Codec, states: xr.Dataset, batch: int = 32)
         x = codec.fields.stack(states.isel(sample=here), codec.grid)
         sources = np.array([_source(state) for state in x])
         if store is None:  # not before there is something to keep: a mistake in the first states leaves nothing
-            store = _create(part, codec, shape, shard, states, about)
+            store = _create(part, codec, shape, shard, states, about | {MARK: mark})
         if _holds(store, here, sources):
             continue
         if store == path:  # what is not whole does not keep its name
@@ -123,7 +124,7 @@ def _is_of(store: Path, about: dict[str, Any], shape: tuple[int, int, int]) -> b
     try:
         group = open_group(store)
         return (
-            dict(group.attrs) == json.loads(json.dumps(about))
+            {k: v for k, v in group.attrs.items() if k != MARK} == json.loads(json.dumps(about))
             and cast(zarr.Array, group["latent"]).shape == shape
             and cast(zarr.Array, group["source"]).shape == shape[:1]
         )

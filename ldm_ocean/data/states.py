@@ -92,6 +92,9 @@ def _select(data, keep, what, path):
 def _open_packed(path: Path, splits) -> xr.Dataset:
     try:
         manifest = json.loads((path / "manifest.json").read_text())
+        missing = {"settings", "days_per_year", "ranges", "model"} - manifest.keys()
+        if missing:
+            raise ValueError(f"it lacks {', '.join(sorted(missing))}")
     except ValueError as error:
         raise UserError(f"{path / 'manifest.json'} is not whole ({error}): run `ldm-ocean simulate` again") from error
     check_names((r["name"] for r in manifest["settings"]), path / "manifest.json")
@@ -112,7 +115,7 @@ def _open_packed(path: Path, splits) -> xr.Dataset:
             raise UserError(f"{file} cannot be read ({error}): copy it again, or delete it and simulate it") from error
         n = part.sizes["sample"]
         year = manifest["days_per_year"]
-        labels = {"season": part.day.values % year / year}
+        labels = {"season": part.day.values % year / year if year else np.zeros(n)}
         labels |= {"setting": np.full(n, r["name"]), "split": np.full(n, r["split"])}
         parts.append(part.assign_coords({k: ("sample", v) for k, v in labels.items()}))
     if not parts:

@@ -25,6 +25,7 @@ from .atomic import published
 from .checks import check_values
 from .mesh import read_mesh
 from .names import Names
+from .output import MARK
 from .source import Frame, open_source
 from .times import IDEAL_YEAR, SECONDS_PER_DAY
 
@@ -90,14 +91,20 @@ def calendar(season: float, rdt: float) -> dict[str, float]:
 
 
 def write_restart(
-    path: Path, state: xr.Dataset, grid: OceanGrid, template: Path | None = None, rdt: float | None = None
+    path: Path,
+    state: xr.Dataset,
+    grid: OceanGrid,
+    template: Path | None = None,
+    rdt: float | None = None,
+    mark: str = "",
 ) -> int | None:
     """Write one canonical ``state`` (no or one sample) on ``grid``; returns its kt, None where no date is written.
 
     Without ``template``: the five fields and coordinates; with ``rdt`` [s] the date that belongs to the season.
     With ``template``, a restart of the same configuration: its own format, everything in it kept to the last bit but
     the five fields, the step before them, which goes, and the date, by the template's own time step unless ``rdt`` is
-    given. UserError for states on another grid, implausible values and names that NEMO misreads.
+    given. ``mark`` says who wrote it (see ``io.output``). UserError for states on another grid, implausible values and
+    names that NEMO misreads.
     """
     path = Path(path)
     check_name(path)
@@ -111,6 +118,8 @@ def write_restart(
                 date = _date(season, _time_step(old, rdt))
                 _check_template(old, fields, season, bool(date))
                 _write_like(temporary, old, fields | date)
+        with netCDF4.Dataset(temporary, "a") as written:
+            written.setncattr(MARK, mark)
     return int(date[LAYOUT["calendar"][0]]) if date else None
 
 

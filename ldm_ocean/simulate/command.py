@@ -2,11 +2,12 @@
 
 import argparse
 import dataclasses
+import json
 from importlib.util import find_spec
 from pathlib import Path
 
 from ..errors import UserError
-from ..io.lock import only_writer
+from ..io.output import work_folder
 from .design import DRAWN, design, twins
 from .ocean import Ocean
 from .oceans import OCEANS
@@ -55,13 +56,18 @@ def run(args: argparse.Namespace) -> None:
     from .campaign import simulate
 
     precision = "float32" if args.float32 else "float64"
-    with only_writer(args.out):
+    with work_folder(args.out, "simulate", _is_campaign, [p for p in [args.starts] if p]):
         manifest = simulate(ocean, args.out, settings, args.workers, precision, args.starts)
     size = sum(r.get("bytes", 0) for r in manifest["settings"]) / 1e6
     blown = [r["name"] for r in manifest["settings"] if "blew_up_on_day" in r]
     print(f"{manifest['finished']} settings finished, {size:.1f} MB; see {args.out / 'manifest.json'}")
     if blown:
         print(f"passed over, for they blew up: {', '.join(blown)}")
+
+
+def _is_campaign(folder: Path) -> bool:
+    """Whether a folder without a mark is a data set of the first release."""
+    return {"ranges", "settings", "model"} <= json.loads((folder / "manifest.json").read_text()).keys()
 
 
 def _ocean(args: argparse.Namespace) -> Ocean:

@@ -15,7 +15,8 @@ def workers(count: int, precision: str = "float64") -> ProcessPoolExecutor:
     """A pool of ``count`` spawned processes, in which XLA uses one thread each and Veros ``precision``."""
     os.environ[PRECISION] = precision
     os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
-    return ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn"), initializer=_end_with_parent)
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(count, mp_context=context, initializer=_begin, initargs=(context.Value("i", 0),))
 
 
 @cache
@@ -26,7 +27,13 @@ def the_model(ocean: Ocean):
     return Model(ocean)
 
 
-def _end_with_parent():
-    """A worker whose parent was killed would finish its task beside the next campaign, then wait for ever."""
+def _begin(begun) -> None:
+    """A core for each worker: XLA's threads would wait for each other on all. A worker whose parent was killed would
+    finish its task beside the next campaign, then wait for ever: it ends."""
+    with begun.get_lock():
+        number, begun.value = begun.value, begun.value + 1
+    if hasattr(os, "sched_setaffinity"):
+        cores = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(0, {cores[number % len(cores)]})
     parent = multiprocessing.parent_process()
     threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()

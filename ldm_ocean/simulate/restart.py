@@ -19,6 +19,7 @@ import numpy as np
 
 from ..errors import UserError
 from ..io.atomic import published
+from ..io.output import MARK
 from ..io.veros import GHOST
 from .model import LEVELS, NOW, Model
 from .ocean import DAY
@@ -77,8 +78,8 @@ def with_halo(field: np.ndarray) -> np.ndarray:
     return np.pad(values, [(GHOST, GHOST)] * 2 + [(0, 0)] * (values.ndim - 2))
 
 
-def write(path: Path, model: Model, state: dict) -> None:
-    """Veros' own restart file of ``state``; the name appears only when it is whole."""
+def write(path: Path, model: Model, state: dict, mark: str = "") -> None:
+    """Veros' own restart file of ``state``; the name appears only when it is whole. ``mark``: see ``io.output``."""
     veros = model.setup.state
     kept = _kept(veros)
     times = {"taum1": 0, "tau": NOW, "taup1": 2, "time": model.days(state) * DAY}
@@ -86,6 +87,7 @@ def write(path: Path, model: Model, state: dict) -> None:
     with published(path) as temporary, h5py.File(temporary, "w") as file:
         veros_restart.write_to_h5(veros.dimensions, kept, data, file, "core")
         file[NOISE] = np.asarray(state["eta"])
+        file.attrs[MARK] = mark
 
 
 def read(path: Path, model: Model) -> dict:

@@ -7,7 +7,7 @@ from pathlib import Path
 from ..data.states import open_states
 from ..errors import UserError
 from ..evaluate import load_config
-from ..io.lock import only_writer
+from ..io.output import work_folder
 from ..pipeline import OceanLDM
 from ..sample import assignments
 from .page import write_page, write_results
@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> None:
     plan = Plan(args.members, **lengths, seed=args.seed, roads=roads, regions=load_config(args.config).regions)
     years = len(cases) * ((len(roads) - 1) * args.members * args.years + args.control + args.cold)
     print(f"at most {years:.0f} model years for {len(cases)} sets of parameters, about a second each on one core")
-    with only_writer(args.out):
+    with work_folder(args.out, "spinup", lambda folder: (folder / "plan.json").exists(), [args.model, args.states]):
         result = spin_up(model, store, cases, plan, args.out, args.workers)
         write_results(args.out / "spinup.json", result)
         page = write_page(args.out / "spinup.html", result)
