@@ -9,15 +9,15 @@ python train_diffusion.py codec=runs/vae data.latents=runs/latents.zarr model.cu
 import sys
 from pathlib import Path
 
-from ldm_ocean import engine
-from ldm_ocean.config import DiffusionConfig, load
 from ldm_ocean.errors import exit_politely
-from ldm_ocean.tasks.diffusion import DiffusionTask
+from ldm_ocean.training import engine
+from ldm_ocean.training.config import DiffusionConfig, load
+from ldm_ocean.training.diffusion import DiffusionTask
 
 
 def main() -> None:
     if {"-h", "--help"} & set(sys.argv):
-        print(__doc__, "Keys and defaults: ldm_ocean/config.py; groups of settings: configs/", sep="\n")
+        print(__doc__, "Keys and defaults: ldm_ocean/training/config.py; groups of settings: configs/", sep="\n")
         return
     engine.requeue_when_told()
     config = load(DiffusionConfig, "diffusion", sys.argv[1:])

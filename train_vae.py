@@ -9,15 +9,15 @@ accelerate launch train_vae.py experiment=dino train.lr=5e-4
 import sys
 from pathlib import Path
 
-from ldm_ocean import engine
-from ldm_ocean.config import VaeConfig, load
 from ldm_ocean.errors import exit_politely
-from ldm_ocean.tasks.autoencoder import AutoencoderTask
+from ldm_ocean.training import engine
+from ldm_ocean.training.autoencoder import AutoencoderTask
+from ldm_ocean.training.config import VaeConfig, load
 
 
 def main() -> None:
     if {"-h", "--help"} & set(sys.argv):
-        print(__doc__, "Keys and defaults: ldm_ocean/config.py; groups of settings: configs/", sep="\n")
+        print(__doc__, "Keys and defaults: ldm_ocean/training/config.py; groups of settings: configs/", sep="\n")
         return
     engine.requeue_when_told()
     config = load(VaeConfig, "vae", sys.argv[1:])

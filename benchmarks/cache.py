@@ -10,8 +10,8 @@ import time
 import torch
 
 from ldm_ocean import open_states
-from ldm_ocean.config import DiffusionConfig, load
-from ldm_ocean.tasks.diffusion import DiffusionTask
+from ldm_ocean.training.config import DiffusionConfig, load
+from ldm_ocean.training.diffusion import DiffusionTask
 
 BATCH, REPEATS = 32, 7
 

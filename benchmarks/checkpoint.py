@@ -15,12 +15,12 @@ from pathlib import Path
 import torch
 from accelerate import Accelerator
 
-from ldm_ocean import checkpoint, engine
-from ldm_ocean.config import DiffusionConfig, VaeConfig, load
-from ldm_ocean.ema import EMA
-from ldm_ocean.sampling import generator
-from ldm_ocean.tasks.autoencoder import AutoencoderTask
-from ldm_ocean.tasks.diffusion import DiffusionTask
+from ldm_ocean.generative.sampling import generator
+from ldm_ocean.training import checkpoint, engine
+from ldm_ocean.training.autoencoder import AutoencoderTask
+from ldm_ocean.training.config import DiffusionConfig, VaeConfig, load
+from ldm_ocean.training.diffusion import DiffusionTask
+from ldm_ocean.training.ema import EMA
 
 EVERY = 500  # steps between checkpoints
 DOCS = Path(__file__).resolve().parent.parent / "docs"

@@ -16,10 +16,10 @@ import torch
 from tqdm import tqdm
 
 from ldm_ocean import artefacts, open_states
-from ldm_ocean.codec import Codec
+from ldm_ocean.autoencoder.codec import Codec
 from ldm_ocean.errors import UserError, exit_politely
-from ldm_ocean.grid import space_to_depth
 from ldm_ocean.metrics import Diagnostics, Regions
+from ldm_ocean.ocean.grid import space_to_depth
 
 SPLITS = {"train": ["train"], "validation": ["validation"], "test (interior)": ["test"], "test (edge)": ["edge"]}
 Method = Callable[[torch.Tensor], torch.Tensor]

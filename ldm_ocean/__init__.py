@@ -2,7 +2,7 @@
 
 __version__ = "0.1.0"
 
-from .data.states import open_states
+from .io.states import open_states
 from .pipeline import OceanLDM
 
 __all__ = ["OceanLDM", "__version__", "open_states"]

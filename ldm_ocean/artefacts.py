@@ -19,16 +19,16 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from . import __version__
-from .codec import Codec, IdentityCodec
-from .conditions import ParameterScaler
-from .data.fields import Fields
-from .diffusion import Denoiser
-from .dit import DiT
+from .autoencoder.codec import Codec, IdentityCodec
+from .autoencoder.vae import Autoencoder
 from .errors import UserError
-from .grid import OceanGrid
+from .generative.conditions import ParameterScaler
+from .generative.denoiser import Denoiser
+from .generative.dit import DiT
+from .generative.prior import Prior
 from .io.atomic import flush
-from .prior import Prior
-from .vae import Autoencoder
+from .ocean.fields import Fields
+from .ocean.grid import OceanGrid
 
 SCHEMA = 1
 MESH = "mesh."

@@ -14,17 +14,18 @@ import numpy as np
 import torch
 import xarray as xr
 
-from . import __version__, adjust, artefacts
-from .codec import Codec
-from .conditions import Condition, ParameterScaler, season_angle
-from .constraints import Constraint, bound, name_of
-from .data.fields import Fields
-from .diffusion import Denoiser
+from . import __version__, artefacts
+from .autoencoder.codec import Codec
 from .errors import UserError, nearest
-from .grid import OceanGrid
-from .guidance import TOGETHER, ClassifierFree, Constrained, Denoise, Residuals, conditioned
+from .generative.conditions import Condition, ParameterScaler, season_angle
+from .generative.denoiser import Denoiser
+from .generative.guidance import TOGETHER, ClassifierFree, Constrained, Denoise, Residuals, conditioned
+from .generative.sampling import STEPS, member_noise, noise_levels, sample
+from .ocean import adjust
+from .ocean.constraints import Constraint, bound, name_of
+from .ocean.fields import Fields
+from .ocean.grid import OceanGrid
 from .physics.eos import differentiable, equation_of_state
-from .sampling import STEPS, member_noise, noise_levels, sample
 
 CURRENTS = GENERATED, BALANCED = "generated", "balanced"
 MISSED = 3.0  # tolerances that a constraint may be missed by without a word

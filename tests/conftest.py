@@ -5,10 +5,10 @@ import pytest
 import torch
 import xarray as xr
 
-from ldm_ocean.data.fields import Fields
-from ldm_ocean.data.normaliser import Normaliser
-from ldm_ocean.grid import OceanGrid
-from ldm_ocean.vae import Autoencoder
+from ldm_ocean.autoencoder.normaliser import Normaliser
+from ldm_ocean.autoencoder.vae import Autoencoder
+from ldm_ocean.ocean.fields import Fields
+from ldm_ocean.ocean.grid import OceanGrid
 
 CF = {
     "toce": ("tmask", "degC", "sea_water_potential_temperature"),
@@ -124,11 +124,12 @@ def autoencoder(fields, grid, tensor) -> Autoencoder:
 @pytest.fixture(scope="session")
 def road(tmp_path_factory, states) -> dict:
     """Folders of a store, a trained autoencoder, its latents and a trained generator: read only."""
-    from ldm_ocean import artefacts, engine, open_states
-    from ldm_ocean.config import DiffusionConfig, VaeConfig, load
-    from ldm_ocean.data.latents import write_latents
-    from ldm_ocean.tasks.autoencoder import AutoencoderTask
-    from ldm_ocean.tasks.diffusion import DiffusionTask
+    from ldm_ocean import artefacts, open_states
+    from ldm_ocean.autoencoder.latents import write_latents
+    from ldm_ocean.training import engine
+    from ldm_ocean.training.autoencoder import AutoencoderTask
+    from ldm_ocean.training.config import DiffusionConfig, VaeConfig, load
+    from ldm_ocean.training.diffusion import DiffusionTask
 
     folder = tmp_path_factory.mktemp("road")
     paths = {k: folder / k for k in ("states.zarr", "vae", "latents.zarr", "diffusion")}

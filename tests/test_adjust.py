@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from ldm_ocean import adjust
-from ldm_ocean.data.fields import Fields
 from ldm_ocean.errors import UserError
-from ldm_ocean.grid import OceanGrid
+from ldm_ocean.ocean import adjust
+from ldm_ocean.ocean.fields import Fields
+from ldm_ocean.ocean.grid import OceanGrid
 from ldm_ocean.physics.balance import geostrophic_residual, hydrostatic_pressure, surface_tendency
 from ldm_ocean.physics.eos import equation_of_state
 from ldm_ocean.physics.stratification import density_steps

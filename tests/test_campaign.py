@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ldm_ocean.grid import OceanGrid
+from ldm_ocean.ocean.grid import OceanGrid
 from ldm_ocean.simulate.dino import MAX_DRIFT, Dino, Noise, deep_box_mean, drift
 
 from .conftest import small_mesh
@@ -130,7 +130,7 @@ def test_a_campaign_killed_at_any_time_goes_on_and_ends_as_the_unbroken_one(tmp_
     options = {"cwd": ROOT, "stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
 
     def command(folder: Path) -> list[str]:
-        return [sys.executable, "-m", "ldm_ocean.cli", "simulate", str(folder), *asked]
+        return [sys.executable, "-m", "ldm_ocean.commands.cli", "simulate", str(folder), *asked]
 
     def run(folder: Path) -> None:
         done = subprocess.run(command(folder), **options, timeout=900)

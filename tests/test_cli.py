@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ldm_ocean import artefacts, cli, open_states
-from ldm_ocean.data.latents import open_latents
+from ldm_ocean import artefacts, open_states
+from ldm_ocean.autoencoder.latents import open_latents
+from ldm_ocean.commands import cli
 from ldm_ocean.errors import exit_politely
 
 from .bad_input import CASES, Place, sample

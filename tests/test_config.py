@@ -1,7 +1,7 @@
 import pytest
 
-from ldm_ocean.config import CONFIGS, DiffusionConfig, VaeConfig, load
 from ldm_ocean.errors import UserError
+from ldm_ocean.training.config import CONFIGS, DiffusionConfig, VaeConfig, load
 
 
 def test_later_arguments_win_over_groups_and_defaults():

@@ -8,9 +8,9 @@ import pytest
 import torch
 import xarray as xr
 
-from ldm_ocean.constraints import Inventory, Stability, Stratification, SurfaceFlux, bound, read
 from ldm_ocean.errors import UserError
-from ldm_ocean.grid import OceanGrid
+from ldm_ocean.ocean.constraints import Inventory, Stability, Stratification, SurfaceFlux, bound, read
+from ldm_ocean.ocean.grid import OceanGrid
 
 CPU = torch.device("cpu")
 

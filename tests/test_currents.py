@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ldm_ocean.grid import OceanGrid
+from ldm_ocean.ocean.grid import OceanGrid
 from ldm_ocean.physics.balance import coriolis, forces, hydrostatic_pressure
 from ldm_ocean.physics.cgrid import onto_u, onto_v
 from ldm_ocean.physics.currents import WEIGHT, balanced

@@ -6,9 +6,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from ldm_ocean.data.fields import Fields
 from ldm_ocean.errors import UserError
-from ldm_ocean.grid import OceanGrid
 from ldm_ocean.metrics.description import score_states
 from ldm_ocean.metrics.diagnostics import Diagnostics
 from ldm_ocean.metrics.regions import (
@@ -25,6 +23,8 @@ from ldm_ocean.metrics.regions import (
     Section,
 )
 from ldm_ocean.metrics.scoring import EvaluateConfig
+from ldm_ocean.ocean.fields import Fields
+from ldm_ocean.ocean.grid import OceanGrid
 
 T, S, U, V, SSH = range(5)
 BARE = {

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from ldm_ocean.config import CONFIGS
-from ldm_ocean.evaluate import load_config, score_states
-from ldm_ocean.grid import OceanGrid
+from ldm_ocean.commands.evaluate import load_config, score_states
 from ldm_ocean.io.run import read_run
+from ldm_ocean.ocean.grid import OceanGrid
 from ldm_ocean.physics.surface import moved
+from ldm_ocean.training.config import CONFIGS
 
 NEMO = Path(__file__).parent / "fixtures" / "nemo_dino_4deg"
 MESH, RESTART = NEMO / "mesh_mask.nc", NEMO / "DINO_00172800_restart.nc"

@@ -5,16 +5,16 @@ import numpy as np
 import pytest
 import torch
 
-from ldm_ocean.codec import IdentityCodec
-from ldm_ocean.conditions import Condition, season_angle
-from ldm_ocean.data.fields import Field, Fields
-from ldm_ocean.diffusion import Denoiser, sigma_of_time, time_of_sigma, training_sigma
-from ldm_ocean.dit import DiT
-from ldm_ocean.grid import OceanGrid
-from ldm_ocean.guidance import ClassifierFree
+from ldm_ocean.autoencoder.codec import IdentityCodec
+from ldm_ocean.generative.conditions import Condition, season_angle
+from ldm_ocean.generative.denoiser import Denoiser, sigma_of_time, time_of_sigma, training_sigma
+from ldm_ocean.generative.dit import DiT
+from ldm_ocean.generative.guidance import ClassifierFree
+from ldm_ocean.generative.prior import Prior
+from ldm_ocean.generative.sampling import generator, member_noise, noise_levels, sample
 from ldm_ocean.nn.attention import Attention, rotary_angles
-from ldm_ocean.prior import Prior
-from ldm_ocean.sampling import generator, member_noise, noise_levels, sample
+from ldm_ocean.ocean.fields import Field, Fields
+from ldm_ocean.ocean.grid import OceanGrid
 
 from .conftest import small_mesh
 

@@ -7,10 +7,10 @@ import torch
 from accelerate.utils import DistributedType
 from torch import nn
 
-from ldm_ocean import checkpoint, engine
-from ldm_ocean.config import Train
 from ldm_ocean.errors import UserError
-from ldm_ocean.sampling import generator
+from ldm_ocean.generative.sampling import generator
+from ldm_ocean.training import checkpoint, engine
+from ldm_ocean.training.config import Train
 
 
 class Line(nn.Module):

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from ldm_ocean.data.fields import Fields
-from ldm_ocean.data.normaliser import Normaliser
+from ldm_ocean.autoencoder.normaliser import Normaliser
 from ldm_ocean.errors import UserError
+from ldm_ocean.ocean.fields import Fields
 
 
 def test_a_surface_variable_is_a_channel_wet_at_the_surface_only(fields, grid):

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ldm_ocean.errors import UserError
-from ldm_ocean.grid import OceanGrid, depth_to_space, mask_pyramid, space_to_depth
+from ldm_ocean.ocean.grid import OceanGrid, depth_to_space, mask_pyramid, space_to_depth
 
 strides = st.tuples(*[st.integers(1, 3)] * 3)
 shapes = st.tuples(*[st.integers(1, 7)] * 3)

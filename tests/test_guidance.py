@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from ldm_ocean.errors import UserError
-from ldm_ocean.guidance import SIGMA_GUIDED, Constrained, conditioned, observed
-from ldm_ocean.sampling import noise_levels, sample
+from ldm_ocean.generative.guidance import SIGMA_GUIDED, Constrained, conditioned, observed
+from ldm_ocean.generative.sampling import noise_levels, sample
 
 N, S, MU = 6, 0.2, 0.7
 

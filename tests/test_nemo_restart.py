@@ -8,8 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ldm_ocean.errors import UserError
-from ldm_ocean.grid import OceanGrid
 from ldm_ocean.io.nemo import calendar, difference, read_grid, write_restart
+from ldm_ocean.ocean.grid import OceanGrid
 
 from .conftest import CF, small_mesh, small_states
 from .nemo_files import FIELDS, MESH, RESTART, WHOLE, raw, same, save_mesh, states_of, upper_mesh, with_overlap

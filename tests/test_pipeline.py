@@ -8,13 +8,15 @@ import pytest
 import torch
 import zarr
 
-from ldm_ocean import OceanLDM, adjust, artefacts, engine
-from ldm_ocean.config import DiffusionConfig, VaeConfig, load
-from ldm_ocean.constraints import Inventory
-from ldm_ocean.data.latents import open_latents, write_latents
+from ldm_ocean import OceanLDM, artefacts
+from ldm_ocean.autoencoder.latents import open_latents, write_latents
 from ldm_ocean.errors import UserError
-from ldm_ocean.tasks.autoencoder import AutoencoderTask
-from ldm_ocean.tasks.diffusion import DiffusionTask
+from ldm_ocean.ocean import adjust
+from ldm_ocean.ocean.constraints import Inventory
+from ldm_ocean.training import engine
+from ldm_ocean.training.autoencoder import AutoencoderTask
+from ldm_ocean.training.config import DiffusionConfig, VaeConfig, load
+from ldm_ocean.training.diffusion import DiffusionTask
 
 from .conftest import SHORT, SMALL_DIT, SMALL_VAE
 

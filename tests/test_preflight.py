@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ldm_ocean.errors import UserError
-from ldm_ocean.preflight import MOST_SEA_LEVEL, check, preflight
+from ldm_ocean.ocean.preflight import MOST_SEA_LEVEL, check, preflight
 
 from .conftest import small_states
 

@@ -8,11 +8,11 @@ import xarray as xr
 import yaml
 import zarr
 
-from ldm_ocean.data.fields import Fields
-from ldm_ocean.data.states import open_states, parameters_of
+from ldm_ocean.commands.prepare import prepare
 from ldm_ocean.errors import UserError
-from ldm_ocean.grid import OceanGrid
-from ldm_ocean.prepare import prepare
+from ldm_ocean.io.states import open_states, parameters_of
+from ldm_ocean.ocean.fields import Fields
+from ldm_ocean.ocean.grid import OceanGrid
 
 from .made_up_ocean import DEPTH, SHAPE, made_up, save
 

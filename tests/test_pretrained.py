@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ldm_ocean import OceanLDM, open_states
-from ldm_ocean.data.latents import open_latents
+from ldm_ocean.autoencoder.latents import open_latents
 
 ROOT = Path(__file__).parent.parent
 ASKED = {"rn_ztau0": 0.2, "rn_tstar_n": 5.0, "rn_avt0": 3e-5}

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from ldm_ocean.conditions import season_angle
-from ldm_ocean.prior import Prior, decompose, harmonics, mean_year, seasonal
+from ldm_ocean.generative.conditions import season_angle
+from ldm_ocean.generative.prior import Prior, decompose, harmonics, mean_year, seasonal
 
 MARGIN = 1e-5
 

@@ -6,13 +6,13 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ldm_ocean import cli
+from ldm_ocean.commands import cli
 from ldm_ocean.errors import UserError
-from ldm_ocean.grid import OceanGrid
 from ldm_ocean.io.nemo import difference, read_grid
+from ldm_ocean.ocean.grid import OceanGrid
+from ldm_ocean.ocean.regrid import over_land, regrid
 from ldm_ocean.physics.eos import seos
 from ldm_ocean.physics.stratification import unstable_volume
-from ldm_ocean.regrid import over_land, regrid
 
 from .conftest import small_mesh, small_states
 from .nemo_files import FIELDS, MESH, RESTART, raw, save_mesh, states_of, with_overlap

@@ -9,7 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgba
 
 from ldm_ocean.errors import UserError
-from ldm_ocean.grid import MESH, OceanGrid
+from ldm_ocean.ocean.grid import MESH, OceanGrid
 from ldm_ocean.report import Case, ReportInputs, curves, dots, figures, map_panel, tables, views, write_report
 
 DEPTH, ROWS, COLUMNS = 4, 6, 5

@@ -9,7 +9,7 @@ import xarray as xr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ldm_ocean import cli
+from ldm_ocean.commands import cli
 from ldm_ocean.errors import UserError
 from ldm_ocean.io.nemo import read_grid
 from ldm_ocean.io.restart_rules import NOTE, SPOILS, STOPS, check_restart

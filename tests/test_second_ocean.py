@@ -11,7 +11,8 @@ import pytest
 import xarray as xr
 import yaml
 
-from ldm_ocean import cli, open_states
+from ldm_ocean import open_states
+from ldm_ocean.commands import cli
 
 WINDS = {  # setting → (split, strength of the wind)
     "weak": ("train", 0.6),

@@ -6,8 +6,8 @@ import torch
 
 from benchmarks.skill.distances import Distances
 from benchmarks.skill.forcing import SurfaceHeat, shares_of_year
-from ldm_ocean.data.fields import Fields
-from ldm_ocean.grid import OceanGrid
+from ldm_ocean.ocean.fields import Fields
+from ldm_ocean.ocean.grid import OceanGrid
 from ldm_ocean.simulate import dino
 
 from .conftest import small_states

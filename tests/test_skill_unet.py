@@ -12,9 +12,9 @@ from diffusers import DDPMScheduler
 
 from benchmarks.skill import unet
 from benchmarks.skill.unet import Images, Labelled, PixelDDPM, Task, UNet, widths_for
-from ldm_ocean.data.states import parameters_of
-from ldm_ocean.evaluate import training_states
-from ldm_ocean.sampling import generator
+from ldm_ocean.commands.evaluate import training_states
+from ldm_ocean.generative.sampling import generator
+from ldm_ocean.io.states import parameters_of
 
 WIDTHS = (32, 32)
 

@@ -16,9 +16,9 @@ import xarray as xr
 pytest.importorskip("veros")
 
 from ldm_ocean import OceanLDM, open_states
-from ldm_ocean.cli import main
+from ldm_ocean.commands.cli import main
+from ldm_ocean.commands.evaluate import load_config
 from ldm_ocean.errors import UserError
-from ldm_ocean.evaluate import load_config
 from ldm_ocean.simulate.dino import Dino
 from ldm_ocean.spinup.experiment import Plan, _keep_apart, _starts
 from ldm_ocean.spinup.run import Record, Run, go_on
@@ -136,7 +136,7 @@ def test_a_run_that_blows_up_is_recorded_as_such_and_ends(tmp_path, regions):
 def test_a_killed_loop_goes_on_and_ends_as_if_nothing_had_been(tmp_path, folder, result):
     """Killed in the middle of the runs: what was finished is kept, no half-written file is taken for a whole one."""
     out = tmp_path / "killed"
-    command = [sys.executable, "-m", "ldm_ocean.cli", *ASKED, "--out", str(out)]
+    command = [sys.executable, "-m", "ldm_ocean.commands.cli", *ASKED, "--out", str(out)]
     process = subprocess.Popen(command, cwd=ROOT, start_new_session=True, stderr=subprocess.DEVNULL)
 
     def finished() -> dict[str, int]:

@@ -1,10 +1,10 @@
 import pytest
 import torch
 
-from ldm_ocean.data.fields import Fields
-from ldm_ocean.grid import OceanGrid
-from ldm_ocean.tiling import decode_in_bands, encode_in_bands, halo
-from ldm_ocean.vae import Autoencoder
+from ldm_ocean.autoencoder.tiling import decode_in_bands, encode_in_bands, halo
+from ldm_ocean.autoencoder.vae import Autoencoder
+from ldm_ocean.ocean.fields import Fields
+from ldm_ocean.ocean.grid import OceanGrid
 
 from .conftest import small_states
 

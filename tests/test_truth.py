@@ -6,13 +6,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ldm_ocean.data.fields import Fields
-from ldm_ocean.evaluate import training_states
-from ldm_ocean.grid import OceanGrid
+from ldm_ocean.commands.evaluate import training_states
 from ldm_ocean.metrics import Baselines
 from ldm_ocean.metrics.baselines import SEASON_WINDOW
 from ldm_ocean.metrics.scoring import REFERENCE, SIMULATION, EvaluateConfig, Tally, evaluate, jsonable
 from ldm_ocean.metrics.truth import Truth, others_in_season
+from ldm_ocean.ocean.fields import Fields
+from ldm_ocean.ocean.grid import OceanGrid
 
 from .conftest import small_states
 

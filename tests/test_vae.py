@@ -1,12 +1,12 @@
 import pytest
 import torch
 
-from ldm_ocean.codec import IdentityCodec
-from ldm_ocean.data.normaliser import Normaliser
-from ldm_ocean.grid import OceanGrid, mask_pyramid
-from ldm_ocean.losses import ReconstructionLoss
-from ldm_ocean.nn.masked import Down, MaskedConv3d
-from ldm_ocean.vae import Autoencoder
+from ldm_ocean.autoencoder.codec import IdentityCodec
+from ldm_ocean.autoencoder.loss import ReconstructionLoss
+from ldm_ocean.autoencoder.masked import Down, MaskedConv3d
+from ldm_ocean.autoencoder.normaliser import Normaliser
+from ldm_ocean.autoencoder.vae import Autoencoder
+from ldm_ocean.ocean.grid import OceanGrid, mask_pyramid
 
 from .conftest import small_mesh
 
@@ -98,7 +98,7 @@ def test_the_identity_codec_returns_the_state(fields, grid, tensor):
 def test_a_grid_without_a_periodic_axis_and_without_surface_variables_works(states):
     mesh = small_mesh(periodic=False)
     grid = OceanGrid.from_dataset(mesh)
-    from ldm_ocean.data.fields import Fields
+    from ldm_ocean.ocean.fields import Fields
 
     fields = Fields.from_dataset(states, ["toce", "soce"])
     model = Autoencoder(fields, grid, [[1, 2, 2]], [4], [1], 2)

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import torch
 
-from ldm_ocean.config import DiffusionConfig, VaeConfig, load
-from ldm_ocean.engine import Task
-from ldm_ocean.tasks.autoencoder import AutoencoderTask
-from ldm_ocean.tasks.diffusion import DiffusionTask
+from ldm_ocean.training.autoencoder import AutoencoderTask
+from ldm_ocean.training.config import DiffusionConfig, VaeConfig, load
+from ldm_ocean.training.diffusion import DiffusionTask
+from ldm_ocean.training.engine import Task
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 REPEATS = 3

@@ -9,8 +9,8 @@ census    W̄ of the volumes of T and S of the members and of each verifying sta
 import numpy as np
 from torch import Tensor
 
-from ldm_ocean.data.fields import SALINITY, TEMPERATURE, Fields
-from ldm_ocean.grid import OceanGrid
+from ldm_ocean.ocean.fields import SALINITY, TEMPERATURE, Fields
+from ldm_ocean.ocean.grid import OceanGrid
 from ldm_ocean.physics.census import sliced_wasserstein
 from ldm_ocean.physics.spectra import land_free_boxes, log_power_error, zonal_spectrum
 

@@ -8,8 +8,8 @@ T* is that of ``ldm_ocean.simulate.dino`` without its noise; ``season`` is the s
 import numpy as np
 import xarray as xr
 
-from ldm_ocean.data.fields import TEMPERATURE, Fields
-from ldm_ocean.grid import OceanGrid
+from ldm_ocean.ocean.fields import TEMPERATURE, Fields
+from ldm_ocean.ocean.grid import OceanGrid
 from ldm_ocean.physics.budget import surface_heat_balance
 from ldm_ocean.simulate import dino
 

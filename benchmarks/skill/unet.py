@@ -20,12 +20,12 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from ldm_ocean import engine
-from ldm_ocean.conditions import ParameterScaler, season_angle
-from ldm_ocean.config import Train
-from ldm_ocean.data.normaliser import Normaliser
+from ldm_ocean.autoencoder.normaliser import Normaliser
+from ldm_ocean.generative.conditions import ParameterScaler, season_angle
+from ldm_ocean.generative.sampling import generator, member_noise
 from ldm_ocean.io.atomic import write_text
-from ldm_ocean.sampling import generator, member_noise
+from ldm_ocean.training import engine
+from ldm_ocean.training.config import Train
 
 from .cost import DEVICE, seconds, seconds_a_step
 

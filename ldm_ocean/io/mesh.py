@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 
 from ..errors import UserError
-from ..grid import MESH, POINTS
+from ..ocean.grid import MESH, POINTS
 from .source import Source
 
 RADIUS = 6371229.0  # [m] as NEMO has it

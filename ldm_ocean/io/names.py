@@ -18,8 +18,8 @@ from pathlib import Path
 
 import yaml
 
-from .. import plain_yaml
 from ..errors import UserError, nearest
+from . import plain_yaml
 
 ROLES = ("sample", "depth", "y", "x")
 AUTO = "auto"  # land: NaN, fill values and |v| > 1e15; where there are none, zeros

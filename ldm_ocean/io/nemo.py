@@ -20,7 +20,7 @@ import xarray as xr
 import yaml
 
 from ..errors import UserError
-from ..grid import MESH, OceanGrid
+from ..ocean.grid import MESH, OceanGrid
 from .atomic import published
 from .checks import check_values
 from .mesh import read_mesh

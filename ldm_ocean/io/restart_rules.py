@@ -17,7 +17,7 @@ import netCDF4
 import numpy as np
 
 from ..errors import UserError
-from ..grid import OceanGrid
+from ..ocean.grid import OceanGrid
 from ..physics.eos import expansion
 from ..physics.stratification import buoyancy_frequency, least_stable, strongly_unstable_volume
 from .names import Names

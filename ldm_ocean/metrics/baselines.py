@@ -18,10 +18,10 @@ import torch
 import xarray as xr
 from torch import Tensor
 
-from ..data.fields import Fields
-from ..data.states import parameters_of
 from ..errors import UserError, nearest
-from ..grid import OceanGrid
+from ..io.states import parameters_of
+from ..ocean.fields import Fields
+from ..ocean.grid import OceanGrid
 from .eof import EofGaussianProcess, EofRegression
 from .scale import ParameterScale
 

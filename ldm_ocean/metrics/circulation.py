@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ..data.fields import EASTWARD, NORTHWARD, TEMPERATURE
+from ..ocean.fields import EASTWARD, NORTHWARD, TEMPERATURE
 from ..physics.budget import kinetic_energy
 from ..physics.overturning import bottom_cell, northern_cell
 from ..physics.transport import corner_latitude, gyre_maximum, section_transport

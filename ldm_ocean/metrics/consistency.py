@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from ..data.fields import EASTWARD, NORTHWARD, SEA_LEVEL
+from ..ocean.fields import EASTWARD, NORTHWARD, SEA_LEVEL
 from ..physics import balance
 from .ocean import Ocean
 from .state import Scalar, State

@@ -12,8 +12,8 @@ import torch
 import xarray as xr
 from torch import Tensor
 
-from ..data.fields import Fields
-from ..grid import OceanGrid
+from ..ocean.fields import Fields
+from ..ocean.grid import OceanGrid
 from .accumulators import StateError
 from .baselines import in_season
 

@@ -3,9 +3,9 @@
 import numpy as np
 import xarray as xr
 
-from ..data.fields import SALINITY, TEMPERATURE, Fields
 from ..errors import UserError, nearest
-from ..grid import OceanGrid
+from ..ocean.fields import SALINITY, TEMPERATURE, Fields
+from ..ocean.grid import OceanGrid
 from ..physics.budget import surface_heat_balance, surface_salt_balance
 from .diagnostics import Diagnostics
 from .ocean import Ocean

@@ -9,9 +9,9 @@ from itertools import chain
 
 import numpy as np
 
-from ..data.fields import Fields
 from ..errors import UserError
-from ..grid import OceanGrid
+from ..ocean.fields import Fields
+from ..ocean.grid import OceanGrid
 from .circulation import circulation
 from .consistency import consistency
 from .hydrography import hydrography

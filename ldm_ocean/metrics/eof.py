@@ -18,8 +18,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..conditions import season_angle
-from ..prior import LENGTHS, NUGGETS, harmonics, kernel, mean_year
+from ..generative.conditions import season_angle
+from ..generative.prior import LENGTHS, NUGGETS, harmonics, kernel, mean_year
 from .kernels import normalising_weights
 from .scale import ParameterScale
 

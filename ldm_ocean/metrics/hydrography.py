@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ..data.fields import SALINITY, TEMPERATURE
 from ..errors import UserError
+from ..ocean.fields import SALINITY, TEMPERATURE
 from ..physics.boxes import box, box_mean, mean_at_depth
 from ..physics.budget import heat_content, salt_content
 from ..physics.eos import equation_of_state

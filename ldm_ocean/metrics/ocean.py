@@ -5,9 +5,9 @@ from functools import cached_property
 
 import numpy as np
 
-from ..data.fields import SALINITY, TEMPERATURE, Fields
 from ..errors import UserError
-from ..grid import OceanGrid
+from ..ocean.fields import SALINITY, TEMPERATURE, Fields
+from ..ocean.grid import OceanGrid
 from ..physics.eos import EQUATIONS
 from .regions import Regions
 

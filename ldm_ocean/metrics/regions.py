@@ -5,7 +5,7 @@ Depths [m] grow downwards, latitudes are °N, longitudes °E.
 
 from dataclasses import dataclass, field
 
-from ..data.fields import TEMPERATURE
+from ..ocean.fields import TEMPERATURE
 
 
 @dataclass

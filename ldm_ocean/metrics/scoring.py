@@ -18,9 +18,9 @@ import xarray as xr
 from torch import Tensor
 from tqdm import tqdm
 
-from ..data.fields import Fields
 from ..errors import UserError
-from ..grid import OceanGrid
+from ..ocean.fields import Fields
+from ..ocean.grid import OceanGrid
 from .accumulators import EnsembleScore, StateError
 from .baselines import BASELINES, Baselines
 from .bootstrap import bootstrap

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..data.fields import EASTWARD, NORTHWARD, SALINITY, SEA_LEVEL, TEMPERATURE
-from ..grid import POINTS
+from ..ocean.fields import EASTWARD, NORTHWARD, SALINITY, SEA_LEVEL, TEMPERATURE
+from ..ocean.grid import POINTS
 from ..physics.eos import equation_of_state, expansion
 from ..physics.overturning import heat_transport, overturning, overturning_in_density
 from ..physics.stratification import buoyancy_frequency

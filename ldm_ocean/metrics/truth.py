@@ -13,9 +13,9 @@ import torch
 import xarray as xr
 from torch import Tensor
 
-from ..data.fields import Fields
-from ..data.states import parameters_of
-from ..grid import OceanGrid
+from ..io.states import parameters_of
+from ..ocean.fields import Fields
+from ..ocean.grid import OceanGrid
 from .baselines import in_season
 
 

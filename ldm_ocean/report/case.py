@@ -8,8 +8,8 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from ..data.fields import EASTWARD, NORTHWARD, SALINITY, TEMPERATURE
-from ..grid import OceanGrid
+from ..ocean.fields import EASTWARD, NORTHWARD, SALINITY, TEMPERATURE
+from ..ocean.grid import OceanGrid
 from . import curves, figures, views
 from .inputs import Case, ReportInputs
 

@@ -5,7 +5,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from ..grid import OceanGrid
+from ..ocean.grid import OceanGrid
 from .figures import INK, LAND, RC, depth_axis
 
 BLUE, ORANGE, GREEN, VIOLET, RED = "#3f8fd2", "#de7c3a", "#6f9f3c", "#9b7fd4", "#d25c6a"

@@ -19,8 +19,8 @@ from matplotlib.colors import AsinhNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from ..data.fields import EASTWARD, NORTHWARD, SALINITY, TEMPERATURE
-from ..grid import OceanGrid
+from ..ocean.fields import EASTWARD, NORTHWARD, SALINITY, TEMPERATURE
+from ..ocean.grid import OceanGrid
 from ..physics.transport import corner_latitude
 from . import views
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import xarray as xr
 
-from ..grid import OceanGrid
+from ..ocean.grid import OceanGrid
 
 
 @dataclass(frozen=True)

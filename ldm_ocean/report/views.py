@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 
 from ..errors import UserError
-from ..grid import OceanGrid
+from ..ocean.grid import OceanGrid
 from ..physics.transport import barotropic_streamfunction
 
 

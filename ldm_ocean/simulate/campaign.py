@@ -17,12 +17,12 @@ import xarray as xr
 
 from .. import __version__
 from ..bar import bar as progress_bar
-from ..grid import OceanGrid
 from ..io.atomic import published, remove, write_text
 from ..io.packed import SUFFIX, read_packed, write_packed
+from ..ocean.grid import OceanGrid
+from ..ocean.regrid import regrid
 from ..physics.eos import vallis
 from ..physics.stratification import unstable_volume
-from ..regrid import regrid
 from .design import Setting
 from .ocean import Ocean
 from .pool import the_model

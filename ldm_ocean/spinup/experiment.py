@@ -10,15 +10,15 @@ from zlib import crc32
 import numpy as np
 import xarray as xr
 
+from ..commands.sample import write_states
 from ..errors import UserError
 from ..io.atomic import write_text
 from ..metrics.diagnostics import Diagnostics
 from ..metrics.kernels import normalising_weights
 from ..metrics.regions import Regions
 from ..metrics.scoring import jsonable
+from ..ocean.preflight import check
 from ..pipeline import OceanLDM
-from ..preflight import check
-from ..sample import write_states
 from ..simulate.dino import YEAR_DAYS
 from ..simulate.ocean import DAY
 from .analysis import against_cold, control, describe, distance

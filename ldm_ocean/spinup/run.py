@@ -10,12 +10,12 @@ import numpy as np
 import xarray as xr
 from tqdm import tqdm
 
-from ..data.fields import EASTWARD, NORTHWARD, Fields
 from ..errors import UserError
-from ..grid import OceanGrid
 from ..io.atomic import published
 from ..metrics.diagnostics import Diagnostics
 from ..metrics.regions import Regions
+from ..ocean.fields import EASTWARD, NORTHWARD, Fields
+from ..ocean.grid import OceanGrid
 from ..physics.budget import kinetic_energy
 from ..simulate.dino import Dino
 from ..simulate.pool import the_model, workers

@@ -18,13 +18,13 @@ import numpy as np
 import torch
 import xarray as xr
 
-from .. import adjust
-from ..data.states import parameters_of
+from ..commands.evaluate import training_states
 from ..errors import UserError, nearest
-from ..evaluate import training_states
-from ..grid import OceanGrid
+from ..io.states import parameters_of
 from ..metrics.baselines import BASELINES
 from ..metrics.truth import verifying_states
+from ..ocean import adjust
+from ..ocean.grid import OceanGrid
 from ..pipeline import OceanLDM
 
 GENERATED, FIXED, NEAREST, REGRESSION, TRUTH, REST = ROADS = (

@@ -40,7 +40,7 @@ class Forge:
 
 
 def child(arguments: list[str], folder: str, kill_at: int, kill_after: float, answer: int) -> None:
-    from ldm_ocean import cli
+    from ldm_ocean.commands import cli
 
     touched = 0
 
@@ -73,7 +73,7 @@ def child(arguments: list[str], folder: str, kill_at: int, kill_after: float, an
 def main() -> None:
     import torch
 
-    from ldm_ocean import encode, evaluate, pipeline, prepare, restart, sample  # noqa: F401 (before the forks)
+    from ldm_ocean import pipeline  # noqa: F401 (before the forks)
     from ldm_ocean.io import store
 
     torch.set_num_threads(1)

@@ -82,7 +82,7 @@ def start(stage, arguments, run, processes=1, trouble=(), forget="") -> list:
     arguments = [f"train.device_batch_size={BATCH // 2 // processes}", *arguments]
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(
-        [__name__, "ldm_ocean.tasks.autoencoder", "ldm_ocean.tasks.diffusion", "tensorboard"]
+        [__name__, "ldm_ocean.training.autoencoder", "ldm_ocean.training.diffusion", "tensorboard"]
     )
     port = _free_port()
     children = [
@@ -118,8 +118,8 @@ def _child(stage, arguments, run, rank, processes, port, trouble, forget) -> Non
     sys.argv = [f"train_{stage}.py", *arguments, f"run={run}"]
     import importlib
 
-    from ldm_ocean import engine
     from ldm_ocean.errors import exit_politely
+    from ldm_ocean.training import engine
 
     fit = engine.fit
 
@@ -139,7 +139,7 @@ def _watch(task, config, run: Path, rank: int, trouble: Sequence[Trouble]) -> No
     """Have every step of ``task`` written to the trace; pictures are left out."""
     from torch.optim.optimizer import register_optimizer_step_post_hook
 
-    from ldm_ocean.ema import EMA
+    from ldm_ocean.training.ema import EMA
 
     step: dict = {"rows": [], "losses": []}
     batch, update = task.batch, EMA.update
@@ -195,7 +195,7 @@ def _befall(what: str) -> None:
 
 def _forget(what: str, task, config) -> None:
     """Let ``checkpoint.load`` restore all but one part, as if it had never been saved."""
-    from ldm_ocean import checkpoint
+    from ldm_ocean.training import checkpoint
 
     load = checkpoint.load
 

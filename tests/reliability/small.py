@@ -9,8 +9,8 @@ from sys import gettrace, settrace
 import torch
 from torch import nn
 
-from ldm_ocean import checkpoint
-from ldm_ocean.ema import EMA
+from ldm_ocean.training import checkpoint
+from ldm_ocean.training.ema import EMA
 
 FILES = (*checkpoint.FILES, checkpoint.SUMS)  # of a checkpoint
 PARTS = [f"{name}.{suffix}" for name in ("codec", "generator") for suffix in ("json", "safetensors")]  # of a model

@@ -8,8 +8,8 @@ from importlib import import_module
 import pytest
 from accelerate.state import AcceleratorState
 
-from ldm_ocean.config import DiffusionConfig, VaeConfig
 from ldm_ocean.errors import exit_politely
+from ldm_ocean.training.config import DiffusionConfig, VaeConfig
 
 from ..bad_input.place import Place, train_diffusion, train_vae
 from .limits import only

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from ldm_ocean import artefacts, checkpoint, engine
+from ldm_ocean import artefacts
 from ldm_ocean.errors import UserError, exit_politely
+from ldm_ocean.training import checkpoint, engine
 
 from ..test_engine import CONFIG, Line
 from .processes import BATCH, Trouble, arguments, output, train

@@ -6,8 +6,8 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from ldm_ocean import engine
-from ldm_ocean.ema import EMA
+from ldm_ocean.training import engine
+from ldm_ocean.training.ema import EMA
 
 from ..test_engine import CONFIG, Line
 

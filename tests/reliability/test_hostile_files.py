@@ -14,8 +14,9 @@ import xarray as xr
 import zarr
 from safetensors.torch import load_file, save_file
 
-from ldm_ocean import artefacts, cli, open_states
-from ldm_ocean.data.latents import open_latents, write_latents
+from ldm_ocean import artefacts, open_states
+from ldm_ocean.autoencoder.latents import open_latents, write_latents
+from ldm_ocean.commands import cli
 from ldm_ocean.errors import UserError
 from ldm_ocean.io import untrusted
 from ldm_ocean.io.packed import read_packed, write_packed

@@ -6,12 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ldm_ocean import artefacts, cli, plain_yaml
-from ldm_ocean.config import VaeConfig, load
-from ldm_ocean.constraints import read as read_constraints
+from ldm_ocean import artefacts
+from ldm_ocean.commands import cli
+from ldm_ocean.commands.evaluate import load_config
 from ldm_ocean.errors import UserError
-from ldm_ocean.evaluate import load_config
+from ldm_ocean.io import plain_yaml
 from ldm_ocean.io.names import Names
+from ldm_ocean.ocean.constraints import read as read_constraints
+from ldm_ocean.training.config import VaeConfig, load
 
 from ..bad_input.place import Place, sample
 

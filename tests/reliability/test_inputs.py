@@ -8,11 +8,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ldm_ocean import artefacts
-from ldm_ocean.data.fields import Fields
+from ldm_ocean.autoencoder.vae import Autoencoder
+from ldm_ocean.commands.prepare import prepare
 from ldm_ocean.errors import UserError
-from ldm_ocean.grid import OceanGrid
-from ldm_ocean.prepare import prepare
-from ldm_ocean.vae import Autoencoder
+from ldm_ocean.ocean.fields import Fields
+from ldm_ocean.ocean.grid import OceanGrid
 
 from ..conftest import CF, small_mesh, small_states
 from ..made_up_ocean import made_up, save

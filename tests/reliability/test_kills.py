@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from ldm_ocean import checkpoint
+from ldm_ocean.training import checkpoint
 
 from . import trace
 from .processes import BATCH, arguments, start, train

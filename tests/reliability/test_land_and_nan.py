@@ -8,12 +8,13 @@ import pytest
 import torch
 import zarr
 
-from ldm_ocean import artefacts, checkpoint, engine, open_states
-from ldm_ocean.config import VaeConfig, load
-from ldm_ocean.data.latents import open_latents
+from ldm_ocean import artefacts, open_states
+from ldm_ocean.autoencoder.latents import open_latents
+from ldm_ocean.autoencoder.loss import ReconstructionLoss
 from ldm_ocean.errors import UserError
-from ldm_ocean.losses import ReconstructionLoss
-from ldm_ocean.tasks.autoencoder import AutoencoderTask
+from ldm_ocean.training import checkpoint, engine
+from ldm_ocean.training.autoencoder import AutoencoderTask
+from ldm_ocean.training.config import VaeConfig, load
 
 from ..conftest import SMALL_VAE, small_mesh, small_states
 from ..test_engine import CONFIG, Line

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ldm_ocean import artefacts, open_states
-from ldm_ocean.data.latents import open_latents, write_latents
+from ldm_ocean.autoencoder.latents import open_latents, write_latents
 from ldm_ocean.errors import UserError
 
 from ..conftest import small_states

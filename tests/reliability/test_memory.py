@@ -11,9 +11,9 @@ import pytest
 import xarray as xr
 
 from ldm_ocean import open_states
-from ldm_ocean.data.fields import Fields
 from ldm_ocean.errors import UserError
-from ldm_ocean.grid import OceanGrid
+from ldm_ocean.ocean.fields import Fields
+from ldm_ocean.ocean.grid import OceanGrid
 
 from ..conftest import CF, SHORT, SMALL_VAE, small_mesh, small_states
 from .limits import only
@@ -25,9 +25,9 @@ TRAIN = """
 import sys
 from pathlib import Path
 from ldm_ocean import cli, engine
-from ldm_ocean.config import VaeConfig, load
+from ldm_ocean.training.config import VaeConfig, load
 from ldm_ocean.data import latents
-from ldm_ocean.tasks.autoencoder import AutoencoderTask
+from ldm_ocean.training.autoencoder import AutoencoderTask
 from tests.reliability.limits import only, used
 
 spare, few, many, arguments = int(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), sys.argv[4:]
@@ -130,6 +130,6 @@ def test_no_room_for_the_states_on_disk_is_one_line(states, fields, grid, monkey
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("ldm_ocean.data.fields.os.posix_fallocate", full)
+    monkeypatch.setattr("ldm_ocean.ocean.fields.os.posix_fallocate", full)
     with pytest.raises(UserError, match=r"no room for .* set TMPDIR"):
         fields.stack_on_disk(states, grid)

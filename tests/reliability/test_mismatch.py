@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from ldm_ocean import OceanLDM, artefacts, cli
-from ldm_ocean.codec import Codec
-from ldm_ocean.data.fields import Fields
-from ldm_ocean.data.latents import open_latents
+from ldm_ocean import OceanLDM, artefacts
+from ldm_ocean.autoencoder.codec import Codec
+from ldm_ocean.autoencoder.latents import open_latents
+from ldm_ocean.autoencoder.vae import Autoencoder
+from ldm_ocean.commands import cli
 from ldm_ocean.errors import UserError
-from ldm_ocean.vae import Autoencoder
+from ldm_ocean.ocean.fields import Fields
 
 from ..bad_input.place import Place, sample
 from ..conftest import small_states

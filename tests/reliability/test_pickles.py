@@ -12,11 +12,12 @@ import torch
 import xarray as xr
 import zarr
 
-from ldm_ocean import artefacts, checkpoint, open_states
-from ldm_ocean.config import VaeConfig, load
-from ldm_ocean.data.latents import open_latents, write_latents
+from ldm_ocean import artefacts, open_states
+from ldm_ocean.autoencoder.latents import open_latents, write_latents
+from ldm_ocean.commands.prepare import prepare
 from ldm_ocean.errors import UserError
-from ldm_ocean.prepare import prepare
+from ldm_ocean.training import checkpoint
+from ldm_ocean.training.config import VaeConfig, load
 
 from ..bad_input.place import Place
 from .small import FILES, PARTS, contents, parts, save

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from ldm_ocean.config import VaeConfig, load
+from ldm_ocean.autoencoder.loss import ReconstructionLoss
 from ldm_ocean.errors import UserError
-from ldm_ocean.losses import ReconstructionLoss
 from ldm_ocean.pipeline import OceanLDM
+from ldm_ocean.training.config import VaeConfig, load
 
 pytestmark = pytest.mark.reliability("R21")
 

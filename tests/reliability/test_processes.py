@@ -12,11 +12,11 @@ import psutil
 import pytest
 import torch
 
-from ldm_ocean import checkpoint
-from ldm_ocean.config import DiffusionConfig, VaeConfig, load
-from ldm_ocean.engine import EXIT_REQUEUE
-from ldm_ocean.tasks.autoencoder import AutoencoderTask
-from ldm_ocean.tasks.diffusion import DiffusionTask
+from ldm_ocean.training import checkpoint
+from ldm_ocean.training.autoencoder import AutoencoderTask
+from ldm_ocean.training.config import DiffusionConfig, VaeConfig, load
+from ldm_ocean.training.diffusion import DiffusionTask
+from ldm_ocean.training.engine import EXIT_REQUEUE
 
 from ..conftest import SMALL_DIT, SMALL_VAE
 from . import trace

@@ -5,11 +5,11 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from ldm_ocean import artefacts
-from ldm_ocean.config import DiffusionConfig, VaeConfig, load
-from ldm_ocean.data.latents import open_latents
-from ldm_ocean.engine import Order
-from ldm_ocean.tasks.autoencoder import AutoencoderTask
-from ldm_ocean.tasks.diffusion import DiffusionTask
+from ldm_ocean.autoencoder.latents import open_latents
+from ldm_ocean.training.autoencoder import AutoencoderTask
+from ldm_ocean.training.config import DiffusionConfig, VaeConfig, load
+from ldm_ocean.training.diffusion import DiffusionTask
+from ldm_ocean.training.engine import Order
 
 from ..conftest import SMALL_DIT, SMALL_VAE
 

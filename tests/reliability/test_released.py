@@ -13,9 +13,10 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from ldm_ocean import OceanLDM, artefacts, checkpoint, open_states
-from ldm_ocean.data.latents import open_latents
+from ldm_ocean import OceanLDM, artefacts, open_states
+from ldm_ocean.autoencoder.latents import open_latents
 from ldm_ocean.errors import UserError
+from ldm_ocean.training import checkpoint
 
 from .small import parts, save
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from ldm_ocean import checkpoint
-from ldm_ocean.engine import EXIT_REQUEUE
+from ldm_ocean.training import checkpoint
+from ldm_ocean.training.engine import EXIT_REQUEUE
 
 from . import trace
 from .processes import BATCH, CUT, LOADING, STAGES, STEPS, Trouble, arguments, train

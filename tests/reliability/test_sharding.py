@@ -10,11 +10,11 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor
 
-from ldm_ocean.config import DiffusionConfig, VaeConfig, load
-from ldm_ocean.dit import Layer
-from ldm_ocean.nn.masked import Block
-from ldm_ocean.tasks.autoencoder import AutoencoderTask
-from ldm_ocean.tasks.diffusion import DiffusionTask
+from ldm_ocean.autoencoder.masked import Block
+from ldm_ocean.generative.dit import Layer
+from ldm_ocean.training.autoencoder import AutoencoderTask
+from ldm_ocean.training.config import DiffusionConfig, VaeConfig, load
+from ldm_ocean.training.diffusion import DiffusionTask
 
 from .processes import STAGES, arguments
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from ldm_ocean import engine
 from ldm_ocean.errors import UserError
 from ldm_ocean.io import atomic
 from ldm_ocean.io.atomic import published
 from ldm_ocean.io.lock import only_writer
+from ldm_ocean.training import engine
 
 from ..test_engine import CONFIG, Line
 

@@ -1,0 +1,1 @@
+"""Stage one: the masked autoencoder, its latent space and the store of latents."""

@@ -1,0 +1,169 @@
+"""``ldm-ocean demo``: the whole road on the embedded ocean, ending in report.html."""
+
+import argparse
+import json
+import platform
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import torch
+import xarray as xr
+
+from .. import __version__
+from ..errors import UserError
+from ..io.output import work_folder
+from ..io.states import open_states
+from ..metrics.truth import others_in_season, verifying_states
+from ..pipeline import OceanLDM
+from ..report.inputs import Case, ReportInputs
+from ..report.page import write_report
+from ..training.config import CONFIGS
+from .evaluate import load_config, score_model, write_scores
+from .sample import write_states
+
+ROOT = CONFIGS.parent
+STATES = ROOT / "data" / "dino-coarse"
+PRETRAINED = ROOT / "pretrained" / "dino-coarse"
+EXAMPLES = """examples:
+  ldm-ocean demo                    train both stages small (minutes on two cores), then sample, score, report
+  ldm-ocean demo --pretrained       the published weights instead of training
+results: report.html, samples.zarr, metrics.json in the folder --out
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Of ``ldm-ocean demo``."""
+    parser.add_argument("--out", type=Path, default=Path("runs/demo"), help="folder for everything (%(default)s)")
+    parser.add_argument("--pretrained", action="store_true", help="skip training, use the published weights")
+    parser.add_argument("--members", type=int, default=16, help="members of each ensemble (%(default)s)")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Train (unless pretrained), sample parameters never seen in training, score, write the report."""
+    if not STATES.exists():
+        raise UserError(f"no data at {STATES}: run the demo from a checkout of the project")
+    with work_folder(args.out, "demo", lambda folder: (folder / "report.html").exists(), [STATES, PRETRAINED]):
+        _demo(args)
+
+
+def _demo(args: argparse.Namespace) -> None:
+    args.out.mkdir(parents=True, exist_ok=True)
+    clock = Clock()
+    model_folder = PRETRAINED if args.pretrained else train(args.out, clock)
+    model, states = OceanLDM.from_pretrained(model_folder), open_states(STATES)
+    config = load_config(CONFIGS / "evaluate" / "dino.yaml")
+    config.members = args.members
+    metrics = score_model(model, states, config)
+    write_scores(args.out / "metrics.json", metrics)
+    clock("scores")
+    cases, samples = draw(model, states, config)
+    write_states(samples, args.out / "samples.zarr")
+    clock("samples")
+    inputs = ReportInputs(
+        grid=model.grid,
+        depths=(10.0, 500.0, 2500.0),
+        cases=tuple(cases),
+        metrics=metrics,
+        reconstruction=reconstruction_table(metrics),
+        training=training_curves(model_folder if args.pretrained else args.out),
+        provenance=provenance(model, clock, args),
+    )
+    write_report(args.out / "report.html", inputs)
+    clock("report")
+    print(f"{args.out / 'report.html'}, samples.zarr and metrics.json beside it; {clock}")
+
+
+class Clock:
+    """Seconds spent in each part."""
+
+    def __init__(self):
+        self.last, self.parts = time.time(), {}
+
+    def __call__(self, part: str) -> None:
+        now = time.time()
+        self.parts[part], self.last = now - self.last, now
+
+    def __str__(self) -> str:
+        return ", ".join(f"{k} {v:.0f} s" for k, v in self.parts.items())
+
+
+def train(out: Path, clock: Clock) -> Path:
+    """Both stages by the very commands of the README; returns the folder of the trained model."""
+    vae, latents, diffusion = out / "vae", out / "latents.zarr", out / "diffusion"
+    _command(["train_vae.py", "experiment=demo", f"run={vae.resolve()}"])
+    clock("train_vae")
+    encode = ["-m", "ldm_ocean.commands.cli", "encode", str(STATES)]
+    _command([*encode, "--codec", str(vae.resolve()), "--out", str(latents.resolve()), "--overwrite"])
+    clock("encode")
+    launch = ["-m", "accelerate.commands.launch", "--cpu", "--num_processes", "1", "--num_machines", "1"]
+    launch += ["--mixed_precision", "no", "--dynamo_backend", "no", "train_diffusion.py", "experiment=demo"]
+    places = {"run": diffusion, "codec": vae, "data.latents": latents}
+    _command([*launch, *(f"{k}={v.resolve()}" for k, v in places.items())])
+    clock("train_diffusion")
+    return diffusion / "best"
+
+
+def _command(arguments: list[str]) -> None:
+    """Run this Python with ``arguments`` in the checkout; UserError when it fails."""
+    print("$ python", " ".join(arguments), flush=True)
+    done = subprocess.run([sys.executable, *arguments], cwd=ROOT)
+    if done.returncode:
+        raise UserError(f"{' '.join(arguments[:2])} ended with exit code {done.returncode}: see its message above")
+
+
+def draw(model: OceanLDM, states: xr.Dataset, config) -> tuple[list[Case], xr.Dataset]:
+    """An ensemble for every interior test setting, and the report's case for the first and for one at the edge."""
+    cases, drawn = [], []
+    for split in config.splits:
+        names = sorted(set(states.setting.values[states.split.values == split]))
+        for n, name in enumerate(names):
+            own = states.isel(sample=verifying_states(states, name, states.sizes["sample"]))
+            truth = own.isel(sample=[0])
+            parameters = {k: float(truth[k][0]) for k in states.attrs["parameters"]}
+            season = float(truth.season[0])
+            members = model.sample(parameters, members=config.members, seed=config.seed, season=season)
+            drawn.append(members[model.fields.names].assign_coords({"setting": name, "season": season, **parameters}))
+            if n == 0:
+                truth = truth[model.fields.names]
+                again = model.decode(model.encode(truth), like=truth)
+                others = own[model.fields.names].isel(sample=others_in_season(own.season.values, 0))
+                known = truth.isel(sample=0), again.isel(sample=0), members, others.rename(sample="member")
+                cases.append(Case(name, parameters, season, *known))
+    together = xr.concat(drawn, "setting", combine_attrs="override")
+    mesh = model.grid.to_dataset()
+    return cases, together.merge(mesh).assign_attrs(parameters=list(model.parameters), **mesh.attrs)
+
+
+def reconstruction_table(metrics: dict) -> dict:
+    """Share of the anomaly variance lost by decode(encode(truth)), by split and variable [%]."""
+    table = {}
+    for split, record in metrics["splits"].items():
+        own = record["scores"]["truth"].get("reconstruction", {})
+        table[f"{split} settings"] = {
+            "lost anomaly variance [%]": {k: 100 * v["anomaly_share"] for k, v in own.items()}
+        }
+    return table
+
+
+def training_curves(folder: Path) -> dict[str, list[dict]]:
+    """The JSON-lines logs of both stages, where they are."""
+    logs = {stage: folder / stage / "log.jsonl" for stage in ("vae", "diffusion")}
+    return {k: [json.loads(line) for line in p.read_text().splitlines()] for k, p in logs.items() if p.exists()}
+
+
+def provenance(model: OceanLDM, clock: Clock, args: argparse.Namespace) -> dict:
+    """Versions, hashes, times."""
+    manifest = json.loads((STATES / "manifest.json").read_text())
+    return {
+        "ldm_ocean": __version__,
+        "torch": torch.__version__,
+        "Python": platform.python_version(),
+        "command": f"ldm-ocean demo{' --pretrained' if args.pretrained else ''}",
+        "codec": model.codec.digest,
+        "grid": model.grid.digest,
+        "latents": f"{model.codec.n_tokens} tokens × {model.codec.channels} channels, {model.codec.compression:.1f}×",
+        "data": f"{manifest['model']}, {manifest['finished']} settings, version {manifest['version']}",
+        "times": str(clock),
+    }

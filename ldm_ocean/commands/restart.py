@@ -1,0 +1,176 @@
+"""``ldm-ocean restart``: states → files that NEMO or Veros start from; ``--check`` judges any file by NEMO's rules."""
+
+import argparse
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+
+import xarray as xr
+
+from ..errors import UserError
+from ..io.nemo import ENDING, LAYOUT, check_name, day_of, difference, read_grid, season_of, write_restart
+from ..io.output import OVERWRITE, check_free, name_of_call, result
+from ..io.restart_rules import NOTE, check_restart
+from ..io.run import read_run
+from ..io.states import is_canonical, open_states
+from ..io.times import IDEAL_YEAR
+from ..ocean import adjust
+from ..ocean.grid import OceanGrid
+from ..ocean.regrid import regrid
+from ..physics.eos import differentiable
+
+VEROS_ENDING = ".restart.h5"
+EXAMPLES = """examples:
+  ldm-ocean restart samples.zarr --mesh mesh_mask.nc --rdt 2700 --out run/DINO_restart.nc --member 0
+  ldm-ocean restart samples.zarr --mesh mesh_mask.nc --template OWN_00172800_restart.nc --out run/DINO_restart.nc
+      (all members: run/DINO_m000_restart.nc, run/DINO_m001_restart.nc …)
+  ldm-ocean restart samples.zarr --mesh other_mesh_mask.nc --regrid --rdt 2700 --out run/DINO_restart.nc
+  ldm-ocean restart --check run/DINO_restart.nc --mesh mesh_mask.nc
+  ldm-ocean restart samples.zarr --out run/dino.restart.h5          for the basin of `ldm-ocean simulate`, on Veros
+exit code: 0 nothing but notes, 1 NEMO would stop or the run be spoilt, 2 bad input
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Of ``ldm-ocean restart``."""
+    parser.add_argument(
+        "states", nargs="*", type=Path, help="a store (sample, prepare, simulate), or a model's own files on MESH"
+    )
+    parser.add_argument("--mesh", type=Path, help="for NEMO: mesh_mask.nc written by the binary that will run")
+    parser.add_argument("--out", "-o", type=Path, help=f"a name that ends in {ENDING} (NEMO) or {VEROS_ENDING} (Veros)")
+    parser.add_argument(
+        "--member", type=int, action="append", help="number of the state in the store, from 0; repeat (default: all)"
+    )
+    parser.add_argument("--template", type=Path, help="a restart of your own configuration: what we do not know stays")
+    parser.add_argument("--rdt", type=float, help="time step of the run [s]; default: the file's own, if it tells")
+    parser.add_argument("--regrid", action="store_true", help="interpolate states of another grid, then stabilise")
+    parser.add_argument("--overwrite", action="store_true", help=OVERWRITE)
+    parser.add_argument("--check", type=Path, metavar="FILE", help="write nothing, judge this restart")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Write and judge, or only judge; exit code 1 where NEMO would stop or the run be spoilt."""
+    if args.check is not None:
+        if args.states or args.out or args.member or args.template or args.regrid:
+            raise UserError("--check judges a file that is there: give only --mesh and --rdt with it")
+        good = _judge(args.check, read_grid(_mesh(args)), args.rdt)
+    elif not args.states or args.out is None:
+        raise UserError("give states and --out, or a file to --check")
+    elif not args.out.resolve().parent.is_dir():
+        raise UserError(f"no folder {args.out.resolve().parent}: create it first")
+    else:
+        good = _for_veros(args) if args.out.name.endswith(VEROS_ENDING) else _for_nemo(args)
+    if not good:
+        sys.exit(1)
+
+
+def regridded(states: xr.Dataset, grid: OceanGrid) -> xr.Dataset:
+    """States interpolated to ``grid``; no density inversion is left where the equation of state is known."""
+    if states.attrs.get("equation_of_state") is None:
+        return regrid(states, grid)
+    differentiable(states.attrs["equation_of_state"])
+    return adjust.convective(regrid(states, grid))
+
+
+def _for_nemo(args: argparse.Namespace) -> bool:
+    """Write NEMO's restarts; whether all of them are good."""
+    check_name(args.out)
+    states, grid = _states(args.states, args.mesh), read_grid(_mesh(args))
+    grid = replace(grid, equation_of_state=states.attrs.get("equation_of_state"))
+    good = True
+    for number, path, state, mark in _chosen(args, states, grid, ENDING):
+        kt = write_restart(path, state, grid, args.template, args.rdt, mark)
+        print(f"{path}: state {number}\n{_namelist(path, kt, season_of(state))}")
+        good &= _judge(path, grid, args.rdt)
+    return good
+
+
+def _for_veros(args: argparse.Namespace) -> bool:
+    """Write Veros' restarts of the basin that ``simulate`` runs; the state's number seeds the weather."""
+    if args.template or args.rdt or args.mesh:
+        raise UserError("--mesh, --template and --rdt are NEMO's: for Veros the basin tells them")
+    if find_spec("veros") is None:
+        raise UserError("Veros is not installed: pip install 'ldm_ocean[sim]'")
+    from ..simulate import restart
+    from ..simulate.dino import Dino
+    from ..simulate.pool import the_model
+
+    ocean, states = Dino(), _states(args.states, None)
+    if lacking := [k for k in ocean.ranges if k not in states.coords]:
+        raise UserError(f"the states do not tell {', '.join(lacking)}: the basin cannot run without")
+    model = the_model(ocean)
+    grid = OceanGrid.from_dataset(model.mesh())
+    for number, path, state, mark in _chosen(args, states, grid, VEROS_ENDING):
+        if (differs := difference(state, grid)) is not None:
+            raise UserError(f"{differs}: interpolate with --regrid")
+        one = state.isel(sample=0)
+        parameters = {k: float(one[k]) for k in ocean.ranges}
+        arrays = {name: one[name].transpose(..., "y", "x").values for name in LAYOUT["now"]}
+        day = round(float(one.season) * IDEAL_YEAR) % int(IDEAL_YEAR)
+        restart.write(path, model, restart.begin(model, arrays, parameters, number, day), mark)
+        print(f"{path}: state {number}, day {day} of the year")
+    return True
+
+
+def _mesh(args: argparse.Namespace) -> Path:
+    if args.mesh is None:
+        raise UserError("NEMO's masks are needed: give --mesh mesh_mask.nc")
+    return args.mesh
+
+
+def _states(paths: list[Path], mesh: Path | None) -> xr.Dataset:
+    if len(paths) == 1 and (paths[0].is_dir() or is_canonical(paths[0])):
+        return open_states(paths[0])
+    return read_run(paths, mesh).load(paths[0].name.split(".")[0])
+
+
+def _chosen(
+    args: argparse.Namespace, states: xr.Dataset, grid: OceanGrid, ending: str
+) -> Iterator[tuple[int, Path, xr.Dataset, str]]:
+    """(number, file, state, mark) of every state asked for; UserError before the first where a file may not be
+    written."""
+    files = _files(args, states.sizes["sample"], ending)
+    inputs = [path for path in (*args.states, args.template, args.mesh) if path]
+    asked = {number: (number, args.rdt, args.regrid) for number in files}
+    for number, path in files.items():
+        check_free(path, inputs, name_of_call(("restart", asked[number]), inputs), args.overwrite)
+    for number, path in files.items():
+        with result(path, "restart", asked[number], inputs, args.overwrite) as mark:
+            state = states.isel(sample=[number]).load()
+            if args.regrid and difference(state, grid) is not None:
+                state = regridded(state, grid)
+            yield number, path, state, mark
+
+
+def _files(args: argparse.Namespace, count: int, ending: str) -> dict[int, Path]:
+    """Number of a state → its file; several are numbered before the ending, for NEMO's sake."""
+    for number in args.member or []:
+        if not 0 <= number < count:
+            raise UserError(f"no state {number}: there are {count}, numbered from 0")
+    numbers = sorted(set(args.member)) if args.member else list(range(count))
+    if len(numbers) == 1:
+        return {numbers[0]: args.out}
+    stem = args.out.name.removesuffix(ending)
+    return {number: args.out.with_name(f"{stem}_m{number:03d}{ending}") for number in numbers}
+
+
+def _namelist(path: Path, kt: int | None, season: float | None) -> str:
+    """The lines to set; where the file has no date the first step alone tells the model the season."""
+    if kt is not None:
+        date = f"nn_it000 = {kt + 1}, nn_rstctl = 2"
+    elif season is not None:
+        date = f"nn_it000 = {day_of(season)} * 86400 / rn_Dt + 1, nn_rstctl = 0"
+    else:
+        date = "nn_rstctl = 0"
+    folder = path.resolve().parent
+    return f"  &namrun: ln_rstart = .true., cn_ocerst_in = '{path.stem}', cn_ocerst_indir = '{folder}', {date}"
+
+
+def _judge(path: Path, grid: OceanGrid, rdt: float | None) -> bool:
+    """Print every finding; True where there are only notes."""
+    findings = check_restart(path, grid, rdt)
+    for finding in findings:
+        print(f"  {finding}")
+    return all(f.kind == NOTE for f in findings)

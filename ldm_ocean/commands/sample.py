@@ -1,0 +1,115 @@
+"""``ldm-ocean sample``: spun-up states for given parameters, as Zarr or NetCDF."""
+
+import argparse
+from pathlib import Path
+
+import xarray as xr
+
+from ..errors import UserError
+from ..generative.sampling import STEPS
+from ..io.atomic import published
+from ..io.output import MARK, OVERWRITE, result
+from ..io.states import open_states
+from ..ocean import constraints
+from ..pipeline import CURRENTS, GENERATED, OceanLDM
+
+NOT_ASKED = ("overwrite", "out", "run", "command")  # of the arguments, those that change no state
+EXAMPLES = """examples:
+  ldm-ocean sample pretrained/dino-coarse rn_ztau0=0.22 rn_tstar_n=6 rn_avt0=3e-5 --members 16 --out samples.zarr
+  ldm-ocean sample runs/diffusion rn_ztau0=0.15 rn_tstar_n=4 rn_avt0=2e-5 --season 0.5 --out summer.nc
+  ldm-ocean sample runs/diffusion rn_ztau0=0.15 rn_tstar_n=4 rn_avt0=2e-5 --context unfinished.zarr --out states.zarr
+  ldm-ocean sample pretrained/dino-coarse rn_ztau0=0.22 rn_tstar_n=6 rn_avt0=3e-5 --out physical.zarr \\
+      --constraints configs/constraints/dino.yaml --stabilise --currents balanced
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Of ``ldm-ocean sample``."""
+    parser.add_argument("model", type=Path, help="folder of a saved model or of a run of train_diffusion.py")
+    parser.add_argument("parameters", nargs="+", metavar="name=value", help="every parameter the model was trained on")
+    parser.add_argument("--out", type=Path, required=True, help="samples.zarr or samples.nc")
+    parser.add_argument("--overwrite", action="store_true", help=OVERWRITE)
+    parser.add_argument("--members", type=int, default=16, help="independent states (16)")
+    parser.add_argument("--season", type=float, default=0.0, help="share of the year, 0 to 1 (0)")
+    parser.add_argument(
+        "--context", type=Path, help="a store whose last state is an earlier one, e.g. of an unfinished spin-up"
+    )
+    parser.add_argument("--steps", type=int, default=STEPS, help=f"network evaluations a member ({STEPS})")
+    parser.add_argument(
+        "--guidance", type=float, default=1.0, help="classifier-free guidance weight; doubles the cost (1: off)"
+    )
+    parser.add_argument("--constraints", type=Path, help="YAML of what the states should obey; several times the cost")
+    parser.add_argument("--stabilise", action="store_true", help="remove every density inversion, keep heat and salt")
+    parser.add_argument(
+        "--currents",
+        choices=CURRENTS,
+        default=GENERATED,
+        help="balanced: nearer to geostrophy, and no column fills or drains",
+    )
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    parser.add_argument("--strict", action="store_true", help="refuse parameters outside the training range")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Sample and write, atomically."""
+    parameters = assignments(args.parameters)
+    check_target(args.out)
+    inputs = [p for p in (args.model, args.context, args.constraints) if p]
+    chosen = {k: v for k, v in vars(args).items() if k not in NOT_ASKED}
+    with result(args.out, "sample", sorted(chosen.items()), inputs, args.overwrite) as mark:
+        states = _drawn(args, parameters)
+        write_states(states.assign_attrs({MARK: mark}), args.out)
+    print(f"{args.members} states of {', '.join(states.attrs['variables'])} in {args.out}")
+
+
+def _drawn(args: argparse.Namespace, parameters: dict[str, float]) -> xr.Dataset:
+    model = OceanLDM.from_pretrained(args.model, args.device)
+    context = open_states(args.context).isel(sample=[-1]) if args.context else None
+    return model.sample(
+        parameters,
+        members=args.members,
+        seed=args.seed,
+        season=args.season,
+        context=context,
+        steps=args.steps,
+        guidance=args.guidance,
+        constraints=constraints.read(args.constraints, model.fields, model.grid) if args.constraints else (),
+        stabilise=args.stabilise,
+        currents=args.currents,
+        strict=args.strict,
+    )
+
+
+def check_target(path: Path) -> None:
+    """UserError unless ``path`` can be written, told before the work and not after it."""
+    if path.suffix not in (".nc", ".zarr"):
+        raise UserError(f"cannot tell the format of {path}: end it in .zarr or .nc")
+    if not path.resolve().parent.is_dir():
+        raise UserError(f"no folder {path.resolve().parent}: create it first")
+    if path.exists() and path.is_dir() != (path.suffix == ".zarr"):
+        raise UserError(f"{path} is there already and no {path.suffix} store: choose another name")
+
+
+def write_states(states: xr.Dataset, path: Path) -> None:
+    """Write a data set as Zarr or NetCDF by its suffix; the final name appears only when complete."""
+    check_target(path)
+    with published(path) as temporary:
+        if path.suffix == ".nc":
+            states.to_netcdf(temporary, engine="h5netcdf")
+        else:
+            states.to_zarr(temporary, mode="w", consolidated=False)
+
+
+def assignments(texts: list[str]) -> dict[str, float]:
+    """Parameters written as name=value; UserError for what is no number and for what is given twice."""
+    parameters: dict[str, float] = {}
+    for text in texts:
+        name, _, value = text.partition("=")
+        if name in parameters:
+            raise UserError(f"parameter {name!r} is given twice: give it once")
+        try:
+            parameters[name] = float(value)
+        except ValueError:
+            raise UserError(f"cannot read parameter {text!r}: write name=value with a number") from None
+    return parameters

@@ -1,1 +1,0 @@
-"""From stores on disk to tensors: fields, normalisation, states, latents, sample order."""

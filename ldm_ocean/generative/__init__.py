@@ -1,0 +1,1 @@
+"""Stage two: the conditional transformer, its prior, its sampler and its guidance."""

@@ -1,0 +1,103 @@
+"""What a state is asked for: parameters, season, a context state; each may be absent.
+
+Parameters enter scaled to the training set's mean and spread, logarithmically where their range spans more than a
+factor of five; the season as (cos, sin) of its angle.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import nn
+
+from ..errors import UserError, nearest
+
+LOG_SPAN = 5.0
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A batch of conditions: ``parameters`` (B, P) scaled, ``season`` (B, 2), ``context`` latents (B, N, C).
+
+    ``mean`` (B, N, C) is the mean state that the parameters and the season stand for (see ``prior``).
+    ``has_parameters`` and ``has_context`` (B,) are 1 where given, 0 where dropped; season goes with the parameters.
+    """
+
+    parameters: torch.Tensor
+    season: torch.Tensor
+    mean: torch.Tensor
+    context: torch.Tensor
+    has_parameters: torch.Tensor
+    has_context: torch.Tensor
+
+    def without_parameters(self) -> "Condition":
+        """The same batch, unconditional (what classifier-free guidance moves away from)."""
+        return replace(self, has_parameters=torch.zeros_like(self.has_parameters))
+
+    def to(self, device) -> "Condition":
+        return Condition(**{k: v.to(device) for k, v in vars(self).items()})
+
+
+def season_angle(season: torch.Tensor) -> torch.Tensor:
+    """Share of the year (B,) → (cos, sin), (B, 2)."""
+    angle = 2 * torch.pi * season
+    return torch.stack([angle.cos(), angle.sin()], -1)
+
+
+class ParameterScaler(nn.Module):
+    """Names, ranges and scaling of the physical parameters, kept with the model."""
+
+    low: torch.Tensor
+    high: torch.Tensor
+    mean: torch.Tensor
+    scale: torch.Tensor
+    logarithmic: torch.Tensor
+
+    def __init__(self, names: list[str]):
+        super().__init__()
+        self.names = list(names)
+        for key in ("low", "high", "mean", "scale", "logarithmic"):
+            self.register_buffer(key, torch.zeros(len(self.names), dtype=torch.float64))
+
+    def fit(self, values: np.ndarray) -> "ParameterScaler":
+        """From training parameters (sample, P)."""
+        physical = torch.as_tensor(values, dtype=torch.float64)
+        self.low.copy_(physical.amin(0))
+        self.high.copy_(physical.amax(0))
+        self.logarithmic.copy_(((self.low > 0) & (self.high > LOG_SPAN * self.low)).double())
+        transformed = self._transform(physical)
+        self.mean.copy_(transformed.mean(0))
+        self.scale.copy_(transformed.std(0, unbiased=False).clamp_min(1e-12))
+        return self
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        """Physical (B, P) → scaled, float32."""
+        return ((self._transform(values.double()) - self.mean) / self.scale).float()
+
+    def _transform(self, values):
+        logarithmic = self.logarithmic.bool()
+        return torch.where(logarithmic, torch.log(torch.where(logarithmic, values.clamp_min(1e-300), 1.0)), values)
+
+    def vector(self, parameters: dict[str, float]) -> tuple[torch.Tensor, list[str]]:
+        """A dictionary → physical (P,) and a warning for each value outside the training range.
+
+        UserError for unknown, missing or non-finite parameters.
+        """
+        for name in parameters:
+            if name not in self.names:
+                raise UserError(f"unknown parameter {name!r}{nearest(name, self.names)}")
+        warnings, values = [], []
+        for i, name in enumerate(self.names):
+            if name not in parameters:
+                raise UserError(f"parameter {name!r} is missing: give all of {', '.join(self.names)}")
+            try:
+                value = float(parameters[name])
+            except (TypeError, ValueError):
+                value = np.nan
+            if not np.isfinite(value):
+                raise UserError(f"parameter {name}={parameters[name]!r} is not a number: give a finite value")
+            low, high = float(self.low[i]), float(self.high[i])
+            if not low <= value <= high:
+                warnings.append(f"{name}={value:g} lies outside the training range [{low:g}, {high:g}]")
+            values.append(value)
+        return torch.tensor(values, dtype=torch.float64), warnings

@@ -1,0 +1,137 @@
+"""The ocean's grid: masks, cell metrics, coordinates; and the pyramid of coarser masks.
+
+Names are NEMO's. T, U and V points each have a mask (depth, y, x) and metrics e1 (along x), e2 (along y), e3 (vertical)
+in metres; U lies on the eastern, V on the northern face of its T cell.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import torch
+import xarray as xr
+
+from ..errors import UserError
+
+POINTS = ("t", "u", "v")
+MESH = [f"{p}mask" for p in POINTS] + [f"{e}{p}" for e in ("e1", "e2", "e3") for p in POINTS]
+MESH += ["nav_lat", "nav_lon", "gdept"]
+Stride = tuple[int, int, int]  # fine cells of a coarse one along (depth, y, x)
+
+
+@dataclass(frozen=True)
+class OceanGrid:
+    """Mesh arrays by NEMO's names, whether x closes on itself where it is open, and what its model calls density.
+
+    ``equation_of_state`` is a name of ``physics.eos``, None where it is not known.
+    """
+
+    mesh: dict[str, np.ndarray]
+    periodic_x: bool = False
+    equation_of_state: str | None = None
+
+    @classmethod
+    def from_dataset(cls, data: xr.Dataset) -> "OceanGrid":
+        """Take the mesh out of a canonical data set; UserError names what is missing."""
+        missing = [name for name in MESH if name not in data]
+        if missing:
+            raise UserError(f"mesh lacks {', '.join(missing)}: give a mesh_mask to `ldm-ocean prepare --mesh`")
+        order = [d for d in ("depth", "y", "x")]
+        mesh = {k: data[k].transpose(*[d for d in order if d in data[k].dims]).values for k in MESH}
+        for name in MESH[:3]:
+            mesh[name] = mesh[name].astype(bool)
+        if mesh["gdept"].ndim == 3:  # a depth per cell, as under partial steps: the deepest column names the level
+            mesh["gdept"] = mesh["gdept"].reshape(len(mesh["gdept"]), -1).max(1)
+        return cls(mesh, bool(data.attrs.get("periodic_x", 0)), data.attrs.get("equation_of_state"))
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return self.mesh[name]
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(depth, y, x)."""
+        return self.mesh["tmask"].shape
+
+    def rows(self, first: int, last: int) -> "OceanGrid":
+        """The band of rows ``first`` to ``last`` (exclusive) as a grid of its own."""
+        mesh = {k: v[..., first:last, :] if v.ndim > 1 else v for k, v in self.mesh.items()}
+        return replace(self, mesh=mesh)
+
+    @property
+    def period(self) -> float | None:
+        """Length of a periodic x axis [°], None where x is closed."""
+        lon = self.mesh["nav_lon"]
+        return float((lon.max() - lon.min()) * lon.shape[1] / max(lon.shape[1] - 1, 1)) if self.periodic_x else None
+
+    def volume(self, point: str = "t") -> np.ndarray:
+        """Cell volume e1·e2·e3·mask [m³] at T, U or V points, (depth, y, x), 0 on land."""
+        area = self.mesh[f"e1{point}"] * self.mesh[f"e2{point}"]
+        return np.where(self.mesh[f"{point}mask"], area * self.mesh[f"e3{point}"], 0.0)
+
+    def area(self, point: str = "t") -> np.ndarray:
+        """Horizontal area of the surface cells [m²], (y, x), 0 on land."""
+        return self.mesh[f"e1{point}"] * self.mesh[f"e2{point}"] * self.mesh[f"{point}mask"][0]
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of masks and coordinates: two grids with the same digest hold the same ocean."""
+        h = hashlib.sha256(repr((self.shape, self.periodic_x)).encode())
+        for name in MESH:
+            values = self.mesh[name]
+            h.update(np.packbits(values).tobytes() if values.dtype == bool else values.astype("float32").tobytes())
+        return h.hexdigest()
+
+    def check_same(self, other: "OceanGrid", what: str, mend: str) -> None:
+        """UserError, with both hashes, unless ``other``, on which ``what`` lies, is this one."""
+        if self.digest != other.digest:
+            raise UserError(f"{what} lies on another grid ({other.digest[:12]}, not {self.digest[:12]}): {mend}")
+
+    def to_dataset(self) -> xr.Dataset:
+        """The mesh as a data set in NEMO's names."""
+        dims = {1: ("depth",), 2: ("y", "x"), 3: ("depth", "y", "x")}
+        data = {k: (dims[v.ndim], v.astype("int8") if v.dtype == bool else v) for k, v in self.mesh.items()}
+        known = {} if self.equation_of_state is None else {"equation_of_state": self.equation_of_state}
+        return xr.Dataset(data, attrs={"periodic_x": int(self.periodic_x), **known})
+
+
+@dataclass(frozen=True)
+class MaskLevel:
+    """One level of the pyramid: ``mask`` (1, 1, D, Y, X) bool and ``fraction`` of wet fine cells, float in [0, 1]."""
+
+    mask: torch.Tensor
+    fraction: torch.Tensor
+
+
+def pad_to_multiple(x: torch.Tensor, stride: Stride) -> torch.Tensor:
+    """Append zeros (land) at the far end of the last three axes until ``stride`` divides them."""
+    padding = [p for size, s in zip(reversed(x.shape[-3:]), reversed(stride), strict=True) for p in (0, -size % s)]
+    return torch.nn.functional.pad(x, padding)
+
+
+def space_to_depth(x: torch.Tensor, stride: Stride) -> torch.Tensor:
+    """(B, C, D, Y, X) → (B, C·s, D/sd, Y/sy, X/sx); each block of fine cells becomes channels, padded with land."""
+    x = pad_to_multiple(x, stride)
+    b, c, d, h, w = x.shape
+    i, j, k = stride
+    x = x.reshape(b, c, d // i, i, h // j, j, w // k, k).permute(0, 1, 3, 5, 7, 2, 4, 6)
+    return x.reshape(b, c * i * j * k, d // i, h // j, w // k)
+
+
+def depth_to_space(x: torch.Tensor, stride: Stride, shape: Sequence[int]) -> torch.Tensor:
+    """Inverse of ``space_to_depth``, cropped to the fine ``shape`` (D, Y, X)."""
+    i, j, k = stride
+    b, c, d, h, w = x.shape
+    x = x.reshape(b, c // (i * j * k), i, j, k, d, h, w).permute(0, 1, 5, 2, 6, 3, 7, 4)
+    return x.reshape(b, -1, d * i, h * j, w * k)[..., : shape[0], : shape[1], : shape[2]]
+
+
+def mask_pyramid(mask: torch.Tensor, strides: list[Stride]) -> list[MaskLevel]:
+    """From the finest (D, Y, X) mask down: a coarse cell is wet if any fine cell is, and knows its wet fraction."""
+    fraction = mask[None, None].float()
+    levels = [MaskLevel(mask[None, None].bool(), fraction)]
+    for stride in strides:
+        fraction = space_to_depth(fraction, stride).mean(1, keepdim=True)
+        levels.append(MaskLevel(fraction > 0, fraction))
+    return levels

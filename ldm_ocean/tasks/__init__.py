@@ -1,1 +1,0 @@
-"""What is trained: each task is data, model and loss for ``engine.fit``."""

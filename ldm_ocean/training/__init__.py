@@ -1,0 +1,1 @@
+"""How both stages are trained: the loop, checkpoints, averages, configurations, and the two tasks."""
