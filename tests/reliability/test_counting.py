@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from ldm_ocean.metrics import EnsembleScore, RankHistogram, StateError
 
-from ..test_metrics import SHAPE, accumulate, draw, same
+from ..metrics.test_metrics import SHAPE, accumulate, draw, same
 
 pytestmark = pytest.mark.reliability("R20")
 

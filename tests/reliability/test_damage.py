@@ -15,7 +15,7 @@ from ldm_ocean import artefacts
 from ldm_ocean.errors import UserError, exit_politely
 from ldm_ocean.training import checkpoint, engine
 
-from ..test_engine import CONFIG, Line
+from ..training.test_engine import CONFIG, Line
 from .processes import BATCH, Trouble, arguments, output, train
 from .small import FILES, PARTS, contents, save
 

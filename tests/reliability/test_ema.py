@@ -9,7 +9,7 @@ from torch import nn
 from ldm_ocean.training import engine
 from ldm_ocean.training.ema import EMA
 
-from ..test_engine import CONFIG, Line
+from ..training.test_engine import CONFIG, Line
 
 
 def closed_form(weights: list[torch.Tensor], decay: float) -> np.ndarray:

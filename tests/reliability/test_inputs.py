@@ -14,9 +14,9 @@ from ldm_ocean.errors import UserError
 from ldm_ocean.ocean.fields import Fields
 from ldm_ocean.ocean.grid import OceanGrid
 
+from ..commands.test_prepare import same_states
 from ..conftest import CF, small_mesh, small_states
 from ..made_up_ocean import made_up, save
-from ..test_prepare import same_states
 
 pytestmark = pytest.mark.reliability("R23")
 

@@ -17,7 +17,7 @@ from ldm_ocean.training.autoencoder import AutoencoderTask
 from ldm_ocean.training.config import VaeConfig, load
 
 from ..conftest import SMALL_VAE, small_mesh, small_states
-from ..test_engine import CONFIG, Line
+from ..training.test_engine import CONFIG, Line
 from .small import contents
 
 JUNK = {"nan": np.nan, "infinity": np.inf, "1e30": 1e30, "-1e30": -1e30, "seven": 7.0, "noise": None}

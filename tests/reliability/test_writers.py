@@ -15,7 +15,7 @@ from ldm_ocean.io.atomic import published
 from ldm_ocean.io.lock import only_writer
 from ldm_ocean.training import engine
 
-from ..test_engine import CONFIG, Line
+from ..training.test_engine import CONFIG, Line
 
 pytestmark = pytest.mark.reliability("R18")
 

@@ -1,0 +1,125 @@
+"""Bad input: one line that says what is wrong, exit code 2, nothing left behind; and help that shows an example."""
+
+import json
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ldm_ocean import artefacts, open_states
+from ldm_ocean.autoencoder.latents import open_latents
+from ldm_ocean.commands import cli
+from ldm_ocean.errors import exit_politely
+
+from ..bad_input import CASES, Place, sample
+from ..conftest import CF, small_states
+
+
+def test_a_store_without_an_order_of_its_variables_is_always_opened_in_the_same_one(road):
+    names = [k for k, v in open_states(road["states.zarr"]).data_vars.items() if "mask" in v.attrs]
+    assert names == sorted(CF)
+
+
+def test_a_store_keeps_the_order_that_it_names(tmp_path):
+    small_states().assign_attrs(variables=list(CF)).to_zarr(tmp_path / "s.zarr", consolidated=False)
+    assert list(open_states(tmp_path / "s.zarr").data_vars)[: len(CF)] == list(CF)
+
+
+def call(arguments: list, monkeypatch) -> int:
+    """Run a command in this process; its exit code."""
+    name, *rest = map(str, arguments)
+    with pytest.raises(SystemExit) as end:
+        if name.endswith(".py"):
+            monkeypatch.setattr(sys, "argv", [name, *rest])
+            exit_politely(import_module(name.removesuffix(".py")).main)
+        else:
+            cli.main([name, *rest])
+    return end.value.code
+
+
+def contents(folder: Path) -> dict:
+    return {p: (p.stat().st_mtime_ns, p.stat().st_size) for p in folder.rglob("*")}
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.filterwarnings("ignore")
+def test_bad_input_is_one_line_with_exit_code_2_and_leaves_nothing_behind(name, road, tmp_path, monkeypatch, capsys):
+    message, build = CASES[name]
+    if name.startswith("simulate"):
+        pytest.importorskip("veros")
+        monkeypatch.setattr("ldm_ocean.simulate.campaign.simulate", lambda *_: pytest.fail("it would have run"))
+    arguments = build(Place(road, tmp_path))
+    monkeypatch.chdir(tmp_path)
+    before = contents(tmp_path), contents(road["states.zarr"].parent)
+    code = call(arguments, monkeypatch)
+    lines = capsys.readouterr().err.splitlines()
+    assert (code, len(lines)) == (2, 1), lines
+    assert lines[0].startswith("error: ")
+    assert message in lines[0]
+    assert (contents(tmp_path), contents(road["states.zarr"].parent)) == before
+
+
+def test_a_warning_is_one_line_with_the_training_range_and_the_sample_is_written(road, tmp_path, capsys):
+    arguments = sample(Place(road, tmp_path), "--members", "1", parameters=["wind=9", "mixing=4e-5"])
+    cli.main([str(a) for a in arguments])
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("warning: wind=9 lies outside the training range [0.")
+    assert [f.name for f in tmp_path.iterdir()] == ["s.zarr"]
+
+
+def test_latents_of_the_identity_codec_decode_to_the_states(road, tmp_path):
+    cli.main(["encode", str(road["states.zarr"]), "--identity", str(tmp_path / "c"), "--out", str(tmp_path / "z")])
+    codec = artefacts.load_codec(tmp_path / "c")
+    latents = open_latents(tmp_path / "z", codec).values
+    states = codec.fields.stack(open_states(road["states.zarr"]), codec.grid)
+    np.testing.assert_allclose(codec.decode(latents), states, atol=0.02)  # latents are half floats
+
+
+@pytest.mark.parametrize("name", ["drawn.zarr", "drawn.nc"])
+def test_samples_are_evaluated_like_any_states_and_serve_as_context_and_as_example(name, road, tmp_path):
+    place = Place(road, tmp_path)
+    draw = ["sample", str(road["diffusion"]), "wind=0.2", "mixing=4e-5", "--members", "2"]
+    cli.main([*draw, "--out", str(tmp_path / name)])
+    cli.main(["evaluate", str(tmp_path / name), "--out", str(tmp_path / "m.json")])
+    found = json.loads((tmp_path / "m.json").read_text())["settings"]
+    assert list(found) == ["drawn"] and found["drawn"]["samples"] == 2 and found["drawn"]["heat_content"]["mean"] > 0
+    (tmp_path / "c.yaml").write_text(f"stratification: {{like: {tmp_path / name}, tolerance: 0.1}}")
+    again = ["--context", str(tmp_path / name), "--constraints", str(tmp_path / "c.yaml")]
+    cli.main([*draw, *again, "--out", str(place.folder / "again.zarr")])
+    assert open_states(place.folder / "again.zarr").sizes["sample"] == 2
+
+
+@pytest.mark.parametrize("arguments", [[], ["simulat"], ["sample"]])
+def test_a_wrong_command_line_is_one_line_too(arguments, capsys):
+    with pytest.raises(SystemExit) as end:
+        cli.main(arguments)
+    lines = capsys.readouterr().err.splitlines()
+    assert (end.value.code, len(lines)) == (2, 1), lines
+    assert lines[0].startswith("error: ")
+
+
+@pytest.mark.parametrize("command", cli.COMMANDS)
+def test_help_of_every_command_shows_an_example(command, capsys):
+    with pytest.raises(SystemExit) as end:
+        cli.main([command, "--help"])
+    assert end.value.code == 0
+    out = capsys.readouterr().out
+    assert out.startswith("usage: ldm-ocean")
+    assert f"  ldm-ocean {command}" in out
+
+
+def test_help_of_the_whole_names_every_command(capsys):
+    with pytest.raises(SystemExit) as end:
+        cli.main(["--help"])
+    assert end.value.code == 0
+    out = capsys.readouterr().out
+    assert all(command in out for command in cli.COMMANDS)
+
+
+@pytest.mark.parametrize("script", ["train_vae", "train_diffusion"])
+def test_help_of_the_training_scripts_shows_an_example(script, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", [f"{script}.py", "--help"])
+    import_module(script).main()
+    assert f"{script}.py experiment=demo" in capsys.readouterr().out

@@ -1,0 +1,260 @@
+"""Scores of a generator beside the baselines, from a store to metrics.json."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+
+from ldm_ocean.commands.cli import main
+from ldm_ocean.commands.evaluate import load_config, score_model, score_states, score_store, training_states
+from ldm_ocean.commands.prepare import prepare
+from ldm_ocean.errors import UserError
+from ldm_ocean.metrics import Baselines, Regions
+from ldm_ocean.metrics.context import score_context
+from ldm_ocean.metrics.regions import Box, Level
+from ldm_ocean.metrics.scoring import EvaluateConfig, evaluate, verifying_states
+from ldm_ocean.training.config import CONFIGS
+
+REGIONS = Regions(boxes={"upper": Box((0, 200), (-30, 30))}, levels={"t50": Level(50, (-30, 30))})
+CONFIG = EvaluateConfig(members=6, verifying=3, regions=REGIONS)
+
+
+@pytest.fixture(scope="module")
+def store():
+    """More settings than the shared ocean has, for there is something to learn."""
+    from ..conftest import small_states
+
+    return small_states(settings=14, each=8, seed=3)
+
+
+@pytest.fixture(scope="module")
+def baselines(store, grid, fields):
+    return Baselines.fit(training_states(store), grid, fields)
+
+
+def oracle(store, grid, fields, offset=0.0):
+    """Draws from the setting's own states: as good as a generator can be, but for a known offset."""
+    states = torch.from_numpy(fields.stack(store, grid))
+    wet = fields.masks(grid)
+
+    def generate(parameters, season, members, seed):
+        own = np.flatnonzero(np.isclose(store.wind.values, parameters["wind"]) & store.equilibrium.values)
+        chosen = own[[abs(store.season.values[own] - season).argmin()]]
+        noise = 0.05 * torch.randn(members, *states.shape[1:], generator=torch.Generator().manual_seed(seed))
+        return (states[chosen] + (noise + offset) * wet).float()
+
+    return generate
+
+
+@pytest.fixture(scope="module")
+def result(store, grid, fields, baselines):
+    def half(x):
+        return (x + baselines.mean.float()) / 2
+
+    return evaluate(oracle(store, grid, fields), store, grid, fields, baselines, CONFIG, half)
+
+
+def test_verifying_states_are_settled_and_spread_over_the_seasons(store):
+    chosen = verifying_states(store, "s02", 3)
+    assert (store.setting.values[chosen] == "s02").all() and store.equilibrium.values[chosen].all()
+    np.testing.assert_allclose(store.season.values[chosen], [1 / 8, 4 / 8, 7 / 8])
+    assert len(verifying_states(store, "s02", 99)) == 7
+
+
+def test_a_good_generator_beats_climatology_and_nearest_setting_and_its_twin_ties(
+    result, store, grid, fields, baselines
+):
+    for split in ("test", "edge"):
+        skill = result["splits"][split]["crps_skill"]
+        assert all(0 < s < 1 for b in ("climatology", "nearest_setting") for s in skill[b].values())
+
+    def twin(p, t, m, seed):
+        return baselines.methods["climatology"].sample(np.array(list(p.values())), t, m, seed)
+
+    tied = evaluate(twin, store, grid, fields, baselines, CONFIG)
+    assert all(s == 0 for s in tied["splits"]["test"]["crps_skill"]["climatology"].values())
+
+
+def test_interior_and_edge_settings_are_apart_and_training_is_not_scored(result, store):
+    assert list(result["splits"]) == ["test", "edge"]
+    assert {k: r["split"] for k, r in result["settings"].items()} == {"s12": "test", "s13": "edge"}
+
+
+def test_the_reconstruction_is_scored_as_an_estimate_and_as_a_yardstick(result):
+    scores = result["splits"]["test"]["scores"]
+    share = scores["truth"]["reconstruction"]["toce"]["anomaly_share"]
+    assert share == pytest.approx(0.25, abs=1e-6)  # half of the anomaly is lost
+    assert "crps" not in scores["truth"]["reconstruction"]["toce"]
+    assert scores["reconstruction"]["reconstruction"]["toce"]["rmse"] == 0
+    assert scores["reconstruction"]["model"]["toce"]["crps"] > scores["truth"]["model"]["toce"]["crps"]
+
+
+def test_a_known_offset_is_the_bias(store, grid, fields, baselines):
+    found = evaluate(oracle(store, grid, fields, offset=0.5), store, grid, fields, baselines, CONFIG)
+    scores = found["splits"]["edge"]["scores"]["truth"]["model"]
+    assert scores["soce"]["bias"] == pytest.approx(0.5, abs=0.01)
+    assert scores["toce"]["bias_by_level"][0] == pytest.approx(0.5, abs=0.03)
+    assert found["splits"]["edge"]["diagnostics"]["model"]["t50"]["bias"] == pytest.approx(0.5, abs=0.05)
+
+
+def test_pooled_scores_are_those_of_all_verifying_states_together(store, grid, fields, baselines):
+    both = EvaluateConfig(splits=["train"], members=4, verifying=2, regions=REGIONS)
+    found = evaluate(oracle(store, grid, fields), store, grid, fields, baselines, both)
+    each = [r["scores"]["truth"]["model"]["toce"] for r in found["settings"].values()]
+    pooled = found["splits"]["train"]["scores"]["truth"]["model"]["toce"]
+    assert pooled["crps"] == pytest.approx(np.mean([e["crps"] for e in each]))
+    assert pooled["rmse"] == pytest.approx(np.sqrt(np.mean([e["rmse"] ** 2 for e in each])))
+
+
+def test_the_result_is_json_without_nan_and_levels_of_land_are_null(result, grid):
+    text = json.dumps(result, allow_nan=False)
+    levels = json.loads(text)["splits"]["test"]["scores"]["truth"]["model"]["toce"]["crps_by_level"]
+    assert [x is None for x in levels] == (~grid["tmask"].any((1, 2))).tolist()
+    assert len(levels) == len(result["depth"])
+
+
+def test_no_verifying_states_is_an_error(store, grid, fields, baselines):
+    with pytest.raises(UserError, match="no equilibrium states of splits tset"):
+        evaluate(oracle(store, grid, fields), store, grid, fields, baselines, EvaluateConfig(splits=["tset"]))
+
+
+def test_states_alone_are_described_by_setting(store, grid):
+    found = score_states(store, CONFIG)
+    assert len(found["settings"]) == 14 and found["settings"]["s00"]["samples"] == 7
+    settled = store.isel(sample=np.flatnonzero((store.setting.values == "s00") & store.equilibrium.values))
+    volume = xr.DataArray(grid.volume(), dims=("depth", "y", "x"))
+    box = volume.where((settled.gdept > 0) & (settled.gdept < 200) & (abs(settled.nav_lat) < 30), 0)
+    expected = settled.toce.weighted(box).mean().item()
+    assert found["settings"]["s00"]["upper.toce"]["mean"] == pytest.approx(expected, rel=1e-5)
+
+
+class Stub:
+    """What ``evaluate`` needs of an ``OceanLDM``: a generator and a lossless codec."""
+
+    def __init__(self, store, grid, fields):
+        self.grid, self.fields, self.generate = grid, fields, oracle(store, grid, fields)
+
+    def sample(self, parameters, members, seed, season, context=None):
+        states = self.fields.unstack(self.generate(parameters, season, members, seed).numpy(), self.grid)
+        return states.rename(sample="member").assign_coords(season=season, **parameters)
+
+    def encode(self, data):
+        return torch.from_numpy(self.fields.stack(data, self.grid))
+
+    def decode(self, latents):
+        return self.fields.unstack(latents.numpy(), self.grid)
+
+
+def test_a_model_and_its_stored_samples_score_alike(store, grid, fields, result):
+    model = Stub(store, grid, fields)
+    scored = score_model(model, store, CONFIG)["splits"]["test"]["scores"]["truth"]
+    assert scored["model"] == result["splits"]["test"]["scores"]["truth"]["model"]
+    assert scored["reconstruction"]["toce"]["rmse"] == 0
+    truth = store.isel(sample=verifying_states(store, "s12", 1))
+    parameters = {k: float(truth[k][0]) for k in ("wind", "mixing")}
+    members = model.sample(parameters, 6, 0, float(truth.season[0]))
+    config = EvaluateConfig(splits=["test"], members=6, verifying=1)
+    for form in (members, members.rename(member="sample"), members.expand_dims("setting")):
+        stored = score_store(form, store, config)
+        assert list(stored["settings"]) == ["s12"]
+        assert 0 < stored["splits"]["test"]["crps_skill"]["climatology"]["toce"] < 1
+
+
+def test_stored_samples_of_other_parameters_or_of_none_are_refused(store, grid, fields):
+    members = Stub(store, grid, fields).sample({"wind": float(store.wind[0]), "mixing": 1.0}, 3, 0, 0.5)
+    with pytest.raises(UserError, match="no setting of the reference"):
+        score_store(members, store, CONFIG)
+    with pytest.raises(UserError, match="lack the parameter 'mixing'"):
+        score_store(members.drop_vars("mixing"), store, CONFIG)
+
+
+def test_a_model_of_another_grid_is_refused(store, grid, fields):
+    other = store.assign(tmask=store.tmask * 0 + 1)
+    with pytest.raises(UserError, match="another grid"):
+        score_model(Stub(store, grid, fields), other, CONFIG)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("membres: 4", "unknown key 'membres' .did you mean 'members'"),
+        ("regions: {boxs: {}}", "unknown key 'regions.boxs' .did you mean 'boxes'"),
+        ("members: many", "not an evaluation config"),
+        ("members: 1", "at least 2"),
+        ("regions: {levels: {t: {latitude: [0, 1]}}}", "not an evaluation config"),
+        ("regions: {gyres: {g: {latitude: [0]}}}", "not an evaluation config"),
+        ("- a", "not an evaluation config"),
+        ("a: [", "not readable YAML"),
+    ],
+)
+def test_a_bad_config_is_one_line_that_says_how_to_mend_it(tmp_path, text, message):
+    (tmp_path / "c.yaml").write_text(text)
+    with pytest.raises(UserError, match=message) as error:
+        load_config(tmp_path / "c.yaml")
+    assert "\n" not in str(error.value)
+
+
+def test_every_shipped_config_loads():
+    for path in (CONFIGS / "evaluate").glob("*.yaml"):
+        assert load_config(path).members > 1
+    with pytest.raises(UserError, match="no evaluation config"):
+        load_config("nowhere.yaml")
+
+
+def test_the_command_writes_metrics_for_any_store(tmp_path, store, capsys):
+    store.to_zarr(tmp_path / "s.zarr", consolidated=False)
+    (tmp_path / "c.yaml").write_text("regions: {boxes: {top: {depth: [0, 60], latitude: [-20, 20]}}}")
+    main(
+        ["evaluate", str(tmp_path / "s.zarr"), "--config", str(tmp_path / "c.yaml"), "--out", str(tmp_path / "m.json")]
+    )
+    assert "top.toce" in json.loads((tmp_path / "m.json").read_text())["settings"]["s05"]
+    assert "top.toce [degC]" in capsys.readouterr().out
+    assert [p.name for p in tmp_path.glob("*.tmp")] == []
+    with pytest.raises(SystemExit) as stop:
+        main(["evaluate", str(tmp_path / "s.zarr"), "--out", str(tmp_path / "no" / "m.json")])
+    assert stop.value.code == 2
+
+
+def test_a_restart_and_its_mesh_are_described_as_the_store_made_of_them_and_nothing_is_stored(tmp_path, capsys):
+    nemo = Path(__file__).parents[1] / "fixtures" / "nemo_dino_4deg"
+    restart, mesh = nemo / "DINO_00172800_restart.nc", nemo / "mesh_mask.nc"
+    main(["evaluate", str(restart), "--mesh", str(mesh), "--out", str(tmp_path / "file.json")])
+    assert [p.name for p in tmp_path.iterdir()] == ["file.json"]
+    assert "heat_content [J]" in capsys.readouterr().out
+    prepare([restart], tmp_path / "s.zarr", mesh=mesh)
+    main(["evaluate", str(tmp_path / "s.zarr"), "--out", str(tmp_path / "store.json")])
+    one, other = (json.loads((tmp_path / f"{k}.json").read_text()) for k in ("file", "store"))
+    assert one["units"] == other["units"]
+    assert one["settings"]["DINO_00172800_restart"] == other["settings"]["setting"]
+
+
+def test_the_equation_of_state_of_a_restart_can_be_said(tmp_path):
+    nemo = Path(__file__).parents[1] / "fixtures" / "nemo_dino_4deg"
+    arguments = ["evaluate", str(nemo / "DINO_00172800_restart.nc"), "--mesh", str(nemo / "mesh_mask.nc")]
+    found = {}
+    for equation in ("seos", "vallis"):
+        out = tmp_path / f"{equation}.json"
+        main([*arguments, "--equation-of-state", equation, "--out", str(out)])
+        (found[equation],) = json.loads(out.read_text())["settings"].values()
+    differ = {k for k, v in found["seos"].items() if v != found["vallis"][k]}
+    assert {"unstable_volume", "least_stable"} <= differ and not {"heat_content", "kinetic_energy"} & differ
+
+
+def test_a_generator_that_returns_the_truth_is_nearer_to_it_than_the_unfinished_context(states, fields, grid):
+    """Drawing finished states leaves their own variability; drawing the context back leaves its full distance."""
+
+    def finished(parameters, season, context, members, seed):
+        same = states.setting.values == context.setting.values[0]
+        own = states.isel(sample=np.flatnonzero(same & states.equilibrium.values))
+        return torch.from_numpy(fields.stack(own, grid))
+
+    def unchanged(parameters, season, context, members, seed):
+        return torch.from_numpy(fields.stack(context, grid)).repeat(members, 1, 1, 1, 1)
+
+    score = score_context(unchanged, states, grid, fields, ["test"], 3, 0)["test"]
+    assert all(by["member"] == pytest.approx(by["context"]) for by in score.values())
+    score = score_context(finished, states, grid, fields, ["test"], 3, 0)["test"]
+    assert all(by["mean"] < by["context"] for by in score.values())
