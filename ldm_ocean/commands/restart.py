@@ -10,8 +10,10 @@ from pathlib import Path
 import xarray as xr
 
 from ..errors import UserError
+from ..io.atomic import recover
+from ..io.lock import only_writer
 from ..io.nemo import ENDING, LAYOUT, check_name, day_of, difference, read_grid, season_of, write_restart
-from ..io.output import OVERWRITE, check_free, name_of_call, result
+from ..io.output import OVERWRITE, check_apart, check_free, mark, name_of_call
 from ..io.restart_rules import NOTE, check_restart
 from ..io.run import read_run
 from ..io.states import is_canonical, open_states
@@ -61,7 +63,9 @@ def run(args: argparse.Namespace) -> None:
     elif not args.out.resolve().parent.is_dir():
         raise UserError(f"no folder {args.out.resolve().parent}: create it first")
     else:
-        good = _for_veros(args) if args.out.name.endswith(VEROS_ENDING) else _for_nemo(args)
+        check_apart(args.out, [path for path in (*args.states, args.template, args.mesh) if path])
+        with only_writer(args.out):
+            good = _for_veros(args) if args.out.name.endswith(VEROS_ENDING) else _for_nemo(args)
     if not good:
         sys.exit(1)
 
@@ -80,8 +84,8 @@ def _for_nemo(args: argparse.Namespace) -> bool:
     states, grid = _states(args.states, args.mesh), read_grid(_mesh(args))
     grid = replace(grid, equation_of_state=states.attrs.get("equation_of_state"))
     good = True
-    for number, path, state, mark in _chosen(args, states, grid, ENDING):
-        kt = write_restart(path, state, grid, args.template, args.rdt, mark)
+    for number, path, state, own in _chosen(args, states, grid, ENDING):
+        kt = write_restart(path, state, grid, args.template, args.rdt, own)
         print(f"{path}: state {number}\n{_namelist(path, kt, season_of(state))}")
         good &= _judge(path, grid, args.rdt)
     return good
@@ -102,14 +106,14 @@ def _for_veros(args: argparse.Namespace) -> bool:
         raise UserError(f"the states do not tell {', '.join(lacking)}: the basin cannot run without")
     model = the_model(ocean)
     grid = OceanGrid.from_dataset(model.mesh())
-    for number, path, state, mark in _chosen(args, states, grid, VEROS_ENDING):
+    for number, path, state, own in _chosen(args, states, grid, VEROS_ENDING):
         if (differs := difference(state, grid)) is not None:
             raise UserError(f"{differs}: interpolate with --regrid")
         one = state.isel(sample=0)
         parameters = {k: float(one[k]) for k in ocean.ranges}
         arrays = {name: one[name].transpose(..., "y", "x").values for name in LAYOUT["now"]}
         day = round(float(one.season) * IDEAL_YEAR) % int(IDEAL_YEAR)
-        restart.write(path, model, restart.begin(model, arrays, parameters, number, day), mark)
+        restart.write(path, model, restart.begin(model, arrays, parameters, number, day), own)
         print(f"{path}: state {number}, day {day} of the year")
     return True
 
@@ -133,15 +137,15 @@ def _chosen(
     written."""
     files = _files(args, states.sizes["sample"], ending)
     inputs = [path for path in (*args.states, args.template, args.mesh) if path]
-    asked = {number: (number, args.rdt, args.regrid) for number in files}
+    calls = {number: name_of_call(("restart", number, args.rdt, args.regrid), inputs) for number in files}
     for number, path in files.items():
-        check_free(path, inputs, name_of_call(("restart", asked[number]), inputs), args.overwrite)
+        recover(path)
+        check_free(path, inputs, calls[number], args.overwrite)
     for number, path in files.items():
-        with result(path, "restart", asked[number], inputs, args.overwrite) as mark:
-            state = states.isel(sample=[number]).load()
-            if args.regrid and difference(state, grid) is not None:
-                state = regridded(state, grid)
-            yield number, path, state, mark
+        state = states.isel(sample=[number]).load()
+        if args.regrid and difference(state, grid) is not None:
+            state = regridded(state, grid)
+        yield number, path, state, mark("restart", calls[number])
 
 
 def _files(args: argparse.Namespace, count: int, ending: str) -> dict[int, Path]:

@@ -38,7 +38,7 @@ def result(
     check_free(path, inputs, call, overwrite)
     with only_writer(path):
         check_free(path, inputs, call, overwrite)  # a killed writer may have left the old one aside
-        yield json.dumps({"command": command, "call": call})
+        yield mark(command, call)
 
 
 @contextmanager
@@ -61,16 +61,21 @@ def work_folder(path: Path, command: str, known: Callable[[Path], bool], inputs:
                 remove(path)
 
 
+def mark(command: str, call: str) -> str:
+    """What is put into a result."""
+    return json.dumps({"command": command, "call": call})
+
+
 def check_free(path: Path, inputs: Iterable[Path], call: str, overwrite: bool) -> None:
     """UserError unless the call of this name may write ``path`` (see ``result``)."""
     check_apart(path, inputs)
     if not path.exists():
         return
-    mark = mark_of(path)
-    if mark is None:
+    found = mark_of(path)
+    if found is None:
         raise UserError(f"{path} is there already, and ldm-ocean did not write it: {MEND}")
-    if mark["call"] != call and not overwrite:
-        raise UserError(f"{path} holds another result of `ldm-ocean {mark['command']}`: {MEND}, or add --overwrite")
+    if found["call"] != call and not overwrite:
+        raise UserError(f"{path} holds another result of `ldm-ocean {found['command']}`: {MEND}, or add --overwrite")
 
 
 def check_apart(path: Path, inputs: Iterable[Path]) -> None:
@@ -99,8 +104,8 @@ def _is_of(folder: Path, command: str, known: Callable[[Path], bool]) -> bool:
 def mark_of(path: Path) -> dict | None:
     """The mark in a result of ours; None where there is none that can be read."""
     try:
-        mark = json.loads(_read(path))
-        return mark if {"command", "call"} <= mark.keys() else None
+        found = json.loads(_read(path))
+        return found if {"command", "call"} <= found.keys() else None
     except Exception:  # whatever it is instead, it is not ours
         return None
 

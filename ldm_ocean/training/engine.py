@@ -132,14 +132,19 @@ def fit(task: Task, config: Train, run: Path, describe: Callable[[], str] = lamb
     if accelerator.distributed_type in SHARDED:
         raise UserError(f"{accelerator.distributed_type.value} is not accepted: every process holds the whole network")
     share = share_of_batch(config, accelerator.num_processes)  # refused before anything is written
-    with work_folder(run, "train", _is_run) if accelerator.is_main_process else nullcontext():
+    with work_folder(run, "train", _may_hold_a_run) if accelerator.is_main_process else nullcontext():
         _train(accelerator, share, task, config, run, describe)
     return run / "best"
 
 
-def _is_run(folder: Path) -> bool:
-    """Whether a folder without a mark is a run of the first release."""
-    return (folder / "checkpoints").is_dir() or (folder / "best").is_dir()
+def _may_hold_a_run(folder: Path) -> bool:
+    """Of a folder without a mark, which may have the logs of a batch system: whether it is a run of the first release,
+    or has nothing that a run would replace or prune."""
+    names = {p.name for p in folder.iterdir()}
+    if names & {"zarr.json", "manifest.json", "codec.json", "generator.json"}:
+        return False
+    checkpoints = [*(folder / "checkpoints").glob("*/")]
+    return not checkpoints or any((c / checkpoint.STATE).exists() for c in checkpoints)
 
 
 def _train(accelerator, share: tuple[int, int], task: Task, config: Train, run: Path, describe) -> None:

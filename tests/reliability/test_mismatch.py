@@ -129,7 +129,15 @@ def test_every_command_refuses_states_on_another_grid_with_both_hashes(what, com
     arguments = {
         "encode": ["encode", tmp_path / "s.zarr", "--codec", p.vae, "--out", tmp_path / "l.zarr"],
         "evaluate": ["evaluate", tmp_path / "s.zarr", "--model", p.diffusion, "--out", tmp_path / "m.json"],
-        "context": [*sample(p), "--context", tmp_path / "s.zarr"],
+        "context": [
+            *sample(p)[:-4],
+            "--out",
+            tmp_path / "drawn.zarr",
+            "--device",
+            "cpu",
+            "--context",
+            tmp_path / "s.zarr",
+        ],
     }[command]
     with pytest.raises(SystemExit) as end:
         cli.main([str(a) for a in arguments])
