@@ -19,7 +19,7 @@ from ldm_ocean import artefacts, open_states
 from ldm_ocean.autoencoder.codec import Codec
 from ldm_ocean.errors import UserError, exit_politely
 from ldm_ocean.metrics import Diagnostics, Regions
-from ldm_ocean.ocean.grid import space_to_depth
+from ldm_ocean.nn.pyramid import space_to_depth
 
 SPLITS = {"train": ["train"], "validation": ["validation"], "test (interior)": ["test"], "test (edge)": ["edge"]}
 Method = Callable[[torch.Tensor], torch.Tensor]

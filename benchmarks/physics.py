@@ -21,11 +21,11 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ldm_ocean import OceanLDM, open_states
-from ldm_ocean.commands.evaluate import load_config, training_states
 from ldm_ocean.errors import UserError, exit_politely
 from ldm_ocean.io.atomic import write_text
 from ldm_ocean.metrics import Diagnostics, kernels
-from ldm_ocean.metrics.scoring import EvaluateConfig
+from ldm_ocean.metrics.config import EvaluateConfig, load_config
+from ldm_ocean.metrics.generated import training_states
 from ldm_ocean.metrics.truth import Truth
 from ldm_ocean.ocean.constraints import Inventory, Residual, Stability, Stratification, SurfaceFlux
 from ldm_ocean.simulate.dino import GAMMA_T

@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from ldm_ocean import OceanLDM, open_states
-from ldm_ocean.commands.evaluate import load_config
 from ldm_ocean.errors import exit_politely
 from ldm_ocean.io.atomic import write_text
+from ldm_ocean.metrics.config import load_config
 from ldm_ocean.spinup import figures
 from ldm_ocean.spinup.experiment import Plan, spin_up
 from ldm_ocean.spinup.starts import GENERATED, REST, TRUTH, Case

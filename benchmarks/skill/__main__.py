@@ -16,9 +16,9 @@ from pathlib import Path
 from tqdm import tqdm
 
 from ldm_ocean import open_states
-from ldm_ocean.commands.evaluate import load_config
 from ldm_ocean.errors import UserError, exit_politely
 from ldm_ocean.io.atomic import write_text
+from ldm_ocean.metrics.config import load_config
 from ldm_ocean.metrics.scoring import SIMULATION, jsonable
 
 from .board import SWEEP_MEMBERS, Board

@@ -14,10 +14,11 @@ import xarray as xr
 from torch import Tensor
 
 from ldm_ocean import __version__
-from ldm_ocean.commands.evaluate import training_states
 from ldm_ocean.errors import UserError
 from ldm_ocean.metrics import Diagnostics, kernels
-from ldm_ocean.metrics.scoring import EvaluateConfig, Tally
+from ldm_ocean.metrics.config import EvaluateConfig
+from ldm_ocean.metrics.generated import training_states
+from ldm_ocean.metrics.scoring import Tally
 from ldm_ocean.metrics.truth import Truth
 from ldm_ocean.ocean.fields import Fields
 from ldm_ocean.ocean.grid import OceanGrid

@@ -13,10 +13,10 @@ import xarray as xr
 from torch import Tensor, nn
 
 from ldm_ocean import OceanLDM
-from ldm_ocean.commands.evaluate import model_functions, training_states
 from ldm_ocean.errors import UserError
 from ldm_ocean.io.states import parameters_of
 from ldm_ocean.metrics import BASELINES
+from ldm_ocean.metrics.generated import model_functions, training_states
 from ldm_ocean.ocean.constraints import Stability
 from ldm_ocean.ocean.fields import Fields
 from ldm_ocean.ocean.grid import OceanGrid

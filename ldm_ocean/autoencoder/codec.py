@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from torch import nn
 
+from ..nn.pyramid import Stride, mask_pyramid, space_to_depth
 from ..ocean.fields import Fields
-from ..ocean.grid import OceanGrid, Stride, mask_pyramid, space_to_depth
+from ..ocean.grid import OceanGrid
 from .normaliser import Normaliser
 
 

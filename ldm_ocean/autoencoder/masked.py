@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ..ocean.grid import MaskLevel, Stride, depth_to_space, space_to_depth
+from ..nn.pyramid import MaskLevel, Stride, depth_to_space, space_to_depth
 
 
 class MaskedConv3d(nn.Conv3d):

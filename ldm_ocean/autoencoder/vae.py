@@ -11,8 +11,9 @@ import torch
 from torch import nn
 
 from ..nn.attention import rotary_angles
+from ..nn.pyramid import MaskLevel, Stride, depth_to_space, space_to_depth
 from ..ocean.fields import Fields
-from ..ocean.grid import MaskLevel, OceanGrid, Stride, depth_to_space, space_to_depth
+from ..ocean.grid import OceanGrid
 from .codec import Codec
 from .masked import Block, ChannelNorm, Down, Pointwise, Stage, Up
 

@@ -14,14 +14,15 @@ import xarray as xr
 from .. import __version__
 from ..errors import UserError
 from ..io.output import work_folder
-from ..io.states import open_states
+from ..io.states import open_states, write_states
+from ..metrics.config import load_config
+from ..metrics.generated import score_model
 from ..metrics.truth import others_in_season, verifying_states
 from ..pipeline import OceanLDM
 from ..report.inputs import Case, ReportInputs
 from ..report.page import write_report
 from ..training.config import CONFIGS
-from .evaluate import load_config, score_model, write_scores
-from .sample import write_states
+from .evaluate import write_scores
 
 ROOT = CONFIGS.parent
 STATES = ROOT / "data" / "dino-coarse"

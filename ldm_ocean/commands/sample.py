@@ -7,10 +7,9 @@ import xarray as xr
 
 from ..errors import UserError
 from ..generative.sampling import STEPS
-from ..io.atomic import published
+from ..io.constraints import read as read_constraints
 from ..io.output import MARK, OVERWRITE, result
-from ..io.states import open_states
-from ..ocean import constraints
+from ..io.states import check_target, open_states, write_states
 from ..pipeline import CURRENTS, GENERATED, OceanLDM
 
 NOT_ASKED = ("overwrite", "out", "run", "command")  # of the arguments, those that change no state
@@ -74,31 +73,11 @@ def _drawn(args: argparse.Namespace, parameters: dict[str, float]) -> xr.Dataset
         context=context,
         steps=args.steps,
         guidance=args.guidance,
-        constraints=constraints.read(args.constraints, model.fields, model.grid) if args.constraints else (),
+        constraints=read_constraints(args.constraints, model.fields, model.grid) if args.constraints else (),
         stabilise=args.stabilise,
         currents=args.currents,
         strict=args.strict,
     )
-
-
-def check_target(path: Path) -> None:
-    """UserError unless ``path`` can be written, told before the work and not after it."""
-    if path.suffix not in (".nc", ".zarr"):
-        raise UserError(f"cannot tell the format of {path}: end it in .zarr or .nc")
-    if not path.resolve().parent.is_dir():
-        raise UserError(f"no folder {path.resolve().parent}: create it first")
-    if path.exists() and path.is_dir() != (path.suffix == ".zarr"):
-        raise UserError(f"{path} is there already and no {path.suffix} store: choose another name")
-
-
-def write_states(states: xr.Dataset, path: Path) -> None:
-    """Write a data set as Zarr or NetCDF by its suffix; the final name appears only when complete."""
-    check_target(path)
-    with published(path) as temporary:
-        if path.suffix == ".nc":
-            states.to_netcdf(temporary, engine="h5netcdf")
-        else:
-            states.to_zarr(temporary, mode="w", consolidated=False)
 
 
 def assignments(texts: list[str]) -> dict[str, float]:

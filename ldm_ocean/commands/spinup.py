@@ -7,10 +7,10 @@ from pathlib import Path
 from ..errors import UserError
 from ..io.output import work_folder
 from ..io.states import open_states
+from ..metrics.config import load_config
 from ..pipeline import OceanLDM
 from ..spinup.page import write_page, write_results
 from ..spinup.starts import FIXED, GENERATED, ROADS, Case
-from .evaluate import load_config
 from .sample import assignments
 
 EXAMPLES = """examples:

@@ -1,4 +1,4 @@
-"""``open_states``: any prepared store as one canonical data set."""
+"""Stores of states: ``open_states`` gives any of them as one canonical data set, ``write_states`` makes one."""
 
 import json
 from collections.abc import Iterable
@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from ..errors import UserError, nearest
+from .atomic import published
 from .packed import SUFFIX, read_packed
 from .untrusted import open_group
 
@@ -131,3 +132,23 @@ def _open_packed(path: Path, splits) -> xr.Dataset:
     )
     attrs = {**mesh.attrs, "parameters": list(manifest["ranges"]), "source": manifest["model"]}
     return states.drop_attrs(deep=False).merge(mesh, combine_attrs="override").assign_attrs(attrs)
+
+
+def check_target(path: Path) -> None:
+    """UserError unless ``path`` can be written, told before the work and not after it."""
+    if path.suffix not in (".nc", ".zarr"):
+        raise UserError(f"cannot tell the format of {path}: end it in .zarr or .nc")
+    if not path.resolve().parent.is_dir():
+        raise UserError(f"no folder {path.resolve().parent}: create it first")
+    if path.exists() and path.is_dir() != (path.suffix == ".zarr"):
+        raise UserError(f"{path} is there already and no {path.suffix} store: choose another name")
+
+
+def write_states(states: xr.Dataset, path: Path) -> None:
+    """Write a data set as Zarr or NetCDF by its suffix; the final name appears only when complete."""
+    check_target(path)
+    with published(path) as temporary:
+        if path.suffix == ".nc":
+            states.to_netcdf(temporary, engine="h5netcdf")
+        else:
+            states.to_zarr(temporary, mode="w", consolidated=False)

@@ -7,10 +7,11 @@ from ..errors import UserError, nearest
 from ..ocean.fields import SALINITY, TEMPERATURE, Fields
 from ..ocean.grid import OceanGrid
 from ..physics.budget import surface_heat_balance, surface_salt_balance
+from .config import EvaluateConfig
 from .diagnostics import Diagnostics
 from .ocean import Ocean
 from .regions import Flux
-from .scoring import EvaluateConfig, jsonable
+from .scoring import jsonable
 
 FLUXES = {TEMPERATURE: ("W m-2", surface_heat_balance), SALINITY: ("kg m-2 s-1", surface_salt_balance)}
 

@@ -10,7 +10,6 @@ baseline; how they score is the truth's sampling uncertainty.
 import math
 from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -22,9 +21,10 @@ from ..errors import UserError
 from ..ocean.fields import Fields
 from ..ocean.grid import OceanGrid
 from .accumulators import EnsembleScore, StateError
-from .baselines import BASELINES, Baselines
+from .baselines import Baselines
 from .bootstrap import bootstrap
-from .diagnostics import Diagnostics, Regions
+from .config import EvaluateConfig
+from .diagnostics import Diagnostics
 from .kernels import fair_crps, ratio
 from .truth import Truth, verifying_states
 
@@ -32,18 +32,6 @@ MODEL, RECONSTRUCTION, SIMULATION, REFERENCE = "model", "reconstruction", "simul
 CENTRAL = (0.025, 0.975)  # the quantiles between which a diagnostic lies most of the time
 Generate = Callable[[dict[str, float], float, int, int], Tensor]
 """(parameters, season, members, seed) → (M, V, D, Y, X), in the variables' units, 0 on land."""
-
-
-@dataclass
-class EvaluateConfig:
-    """What to score: splits of the truth, members an ensemble, verifying states a setting, baselines, regions."""
-
-    splits: list[str] = field(default_factory=lambda: ["test", "edge"])
-    members: int = 16
-    verifying: int = 6
-    seed: int = 0
-    baselines: list[str] = field(default_factory=lambda: list(BASELINES))
-    regions: Regions = field(default_factory=Regions)
 
 
 class Tally:

@@ -1,16 +1,14 @@
-"""The ocean's grid: masks, cell metrics, coordinates; and the pyramid of coarser masks.
+"""The ocean's grid: masks, cell metrics, coordinates.
 
 Names are NEMO's. T, U and V points each have a mask (depth, y, x) and metrics e1 (along x), e2 (along y), e3 (vertical)
 in metres; U lies on the eastern, V on the northern face of its T cell.
 """
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-import torch
 import xarray as xr
 
 from ..errors import UserError
@@ -18,7 +16,6 @@ from ..errors import UserError
 POINTS = ("t", "u", "v")
 MESH = [f"{p}mask" for p in POINTS] + [f"{e}{p}" for e in ("e1", "e2", "e3") for p in POINTS]
 MESH += ["nav_lat", "nav_lon", "gdept"]
-Stride = tuple[int, int, int]  # fine cells of a coarse one along (depth, y, x)
 
 
 @dataclass(frozen=True)
@@ -94,44 +91,3 @@ class OceanGrid:
         data = {k: (dims[v.ndim], v.astype("int8") if v.dtype == bool else v) for k, v in self.mesh.items()}
         known = {} if self.equation_of_state is None else {"equation_of_state": self.equation_of_state}
         return xr.Dataset(data, attrs={"periodic_x": int(self.periodic_x), **known})
-
-
-@dataclass(frozen=True)
-class MaskLevel:
-    """One level of the pyramid: ``mask`` (1, 1, D, Y, X) bool and ``fraction`` of wet fine cells, float in [0, 1]."""
-
-    mask: torch.Tensor
-    fraction: torch.Tensor
-
-
-def pad_to_multiple(x: torch.Tensor, stride: Stride) -> torch.Tensor:
-    """Append zeros (land) at the far end of the last three axes until ``stride`` divides them."""
-    padding = [p for size, s in zip(reversed(x.shape[-3:]), reversed(stride), strict=True) for p in (0, -size % s)]
-    return torch.nn.functional.pad(x, padding)
-
-
-def space_to_depth(x: torch.Tensor, stride: Stride) -> torch.Tensor:
-    """(B, C, D, Y, X) → (B, C·s, D/sd, Y/sy, X/sx); each block of fine cells becomes channels, padded with land."""
-    x = pad_to_multiple(x, stride)
-    b, c, d, h, w = x.shape
-    i, j, k = stride
-    x = x.reshape(b, c, d // i, i, h // j, j, w // k, k).permute(0, 1, 3, 5, 7, 2, 4, 6)
-    return x.reshape(b, c * i * j * k, d // i, h // j, w // k)
-
-
-def depth_to_space(x: torch.Tensor, stride: Stride, shape: Sequence[int]) -> torch.Tensor:
-    """Inverse of ``space_to_depth``, cropped to the fine ``shape`` (D, Y, X)."""
-    i, j, k = stride
-    b, c, d, h, w = x.shape
-    x = x.reshape(b, c // (i * j * k), i, j, k, d, h, w).permute(0, 1, 5, 2, 6, 3, 7, 4)
-    return x.reshape(b, -1, d * i, h * j, w * k)[..., : shape[0], : shape[1], : shape[2]]
-
-
-def mask_pyramid(mask: torch.Tensor, strides: list[Stride]) -> list[MaskLevel]:
-    """From the finest (D, Y, X) mask down: a coarse cell is wet if any fine cell is, and knows its wet fraction."""
-    fraction = mask[None, None].float()
-    levels = [MaskLevel(mask[None, None].bool(), fraction)]
-    for stride in strides:
-        fraction = space_to_depth(fraction, stride).mean(1, keepdim=True)
-        levels.append(MaskLevel(fraction > 0, fraction))
-    return levels

@@ -10,9 +10,9 @@ from zlib import crc32
 import numpy as np
 import xarray as xr
 
-from ..commands.sample import write_states
 from ..errors import UserError
 from ..io.atomic import write_text
+from ..io.states import write_states
 from ..metrics.diagnostics import Diagnostics
 from ..metrics.kernels import normalising_weights
 from ..metrics.regions import Regions

@@ -18,10 +18,10 @@ import numpy as np
 import torch
 import xarray as xr
 
-from ..commands.evaluate import training_states
 from ..errors import UserError, nearest
 from ..io.states import parameters_of
 from ..metrics.baselines import BASELINES
+from ..metrics.generated import training_states
 from ..metrics.truth import verifying_states
 from ..ocean import adjust
 from ..ocean.grid import OceanGrid

@@ -6,7 +6,8 @@ from ldm_ocean.autoencoder.loss import ReconstructionLoss
 from ldm_ocean.autoencoder.masked import Down, MaskedConv3d
 from ldm_ocean.autoencoder.normaliser import Normaliser
 from ldm_ocean.autoencoder.vae import Autoencoder
-from ldm_ocean.ocean.grid import OceanGrid, mask_pyramid
+from ldm_ocean.nn.pyramid import mask_pyramid
+from ldm_ocean.ocean.grid import OceanGrid
 
 from ..conftest import small_mesh
 

@@ -12,10 +12,10 @@ from benchmarks.skill.__main__ import main, run
 from benchmarks.skill.methods import OURS, PHYSICAL, PIXEL, REFERENCE, Method, baselines
 from benchmarks.skill.page import page
 from benchmarks.skill.summary import summarise
-from ldm_ocean.commands.evaluate import training_states
 from ldm_ocean.metrics import Regions, bootstrap
+from ldm_ocean.metrics.config import EvaluateConfig
+from ldm_ocean.metrics.generated import training_states
 from ldm_ocean.metrics.regions import Box, Level
-from ldm_ocean.metrics.scoring import EvaluateConfig
 from ldm_ocean.ocean.fields import Fields
 from ldm_ocean.ocean.grid import OceanGrid
 

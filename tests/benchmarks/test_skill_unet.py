@@ -12,9 +12,9 @@ from diffusers import DDPMScheduler
 
 from benchmarks.skill import unet
 from benchmarks.skill.unet import Images, Labelled, PixelDDPM, Task, UNet, widths_for
-from ldm_ocean.commands.evaluate import training_states
 from ldm_ocean.generative.sampling import generator
 from ldm_ocean.io.states import parameters_of
+from ldm_ocean.metrics.generated import training_states
 
 WIDTHS = (32, 32)
 

@@ -9,13 +9,15 @@ import torch
 import xarray as xr
 
 from ldm_ocean.commands.cli import main
-from ldm_ocean.commands.evaluate import load_config, score_model, score_states, score_store, training_states
+from ldm_ocean.commands.evaluate import score_states
 from ldm_ocean.commands.prepare import prepare
 from ldm_ocean.errors import UserError
 from ldm_ocean.metrics import Baselines, Regions
+from ldm_ocean.metrics.config import EvaluateConfig, load_config
 from ldm_ocean.metrics.context import score_context
+from ldm_ocean.metrics.generated import score_model, score_store, training_states
 from ldm_ocean.metrics.regions import Box, Level
-from ldm_ocean.metrics.scoring import EvaluateConfig, evaluate, verifying_states
+from ldm_ocean.metrics.scoring import evaluate, verifying_states
 from ldm_ocean.training.config import CONFIGS
 
 REGIONS = Regions(boxes={"upper": Box((0, 200), (-30, 30))}, levels={"t50": Level(50, (-30, 30))})

@@ -9,8 +9,8 @@ import pytest
 import xarray as xr
 
 from ldm_ocean.commands import cli
-from ldm_ocean.commands.sample import write_states
 from ldm_ocean.io.nemo import read_grid, write_restart
+from ldm_ocean.io.states import write_states
 
 from ..conftest import small_mesh, small_states
 from ..nemo_files import MESH, RESTART, same, save_mesh, states_of

@@ -10,7 +10,7 @@ pytest.importorskip("veros")
 
 from ldm_ocean import open_states
 from ldm_ocean.commands import cli
-from ldm_ocean.commands.sample import write_states
+from ldm_ocean.io.states import write_states
 from ldm_ocean.simulate.dino import Dino
 from ldm_ocean.simulate.pool import the_model
 

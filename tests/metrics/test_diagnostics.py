@@ -7,6 +7,7 @@ import pytest
 import xarray as xr
 
 from ldm_ocean.errors import UserError
+from ldm_ocean.metrics.config import EvaluateConfig
 from ldm_ocean.metrics.description import score_states
 from ldm_ocean.metrics.diagnostics import Diagnostics
 from ldm_ocean.metrics.regions import (
@@ -22,7 +23,6 @@ from ldm_ocean.metrics.regions import (
     Regions,
     Section,
 )
-from ldm_ocean.metrics.scoring import EvaluateConfig
 from ldm_ocean.ocean.fields import Fields
 from ldm_ocean.ocean.grid import OceanGrid
 

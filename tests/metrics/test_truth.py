@@ -6,10 +6,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ldm_ocean.commands.evaluate import training_states
 from ldm_ocean.metrics import Baselines
 from ldm_ocean.metrics.baselines import SEASON_WINDOW
-from ldm_ocean.metrics.scoring import REFERENCE, SIMULATION, EvaluateConfig, Tally, evaluate, jsonable
+from ldm_ocean.metrics.config import EvaluateConfig
+from ldm_ocean.metrics.generated import training_states
+from ldm_ocean.metrics.scoring import REFERENCE, SIMULATION, Tally, evaluate, jsonable
 from ldm_ocean.metrics.truth import Truth, others_in_season
 from ldm_ocean.ocean.fields import Fields
 from ldm_ocean.ocean.grid import OceanGrid

@@ -9,7 +9,8 @@ import torch
 import xarray as xr
 
 from ldm_ocean.errors import UserError
-from ldm_ocean.ocean.constraints import Inventory, Stability, Stratification, SurfaceFlux, bound, read
+from ldm_ocean.io.constraints import read
+from ldm_ocean.ocean.constraints import Inventory, Stability, Stratification, SurfaceFlux, bound
 from ldm_ocean.ocean.grid import OceanGrid
 
 CPU = torch.device("cpu")

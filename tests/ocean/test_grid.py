@@ -5,7 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ldm_ocean.errors import UserError
-from ldm_ocean.ocean.grid import OceanGrid, depth_to_space, mask_pyramid, space_to_depth
+from ldm_ocean.nn.pyramid import depth_to_space, mask_pyramid, space_to_depth
+from ldm_ocean.ocean.grid import OceanGrid
 
 strides = st.tuples(*[st.integers(1, 3)] * 3)
 shapes = st.tuples(*[st.integers(1, 7)] * 3)

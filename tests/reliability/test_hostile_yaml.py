@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 
 from ldm_ocean import artefacts
 from ldm_ocean.commands import cli
-from ldm_ocean.commands.evaluate import load_config
 from ldm_ocean.errors import UserError
 from ldm_ocean.io import plain_yaml
+from ldm_ocean.io.constraints import read as read_constraints
 from ldm_ocean.io.names import Names
-from ldm_ocean.ocean.constraints import read as read_constraints
+from ldm_ocean.metrics.config import load_config
 from ldm_ocean.training.config import VaeConfig, load
 
 from ..bad_input.place import Place, sample

@@ -17,8 +17,8 @@ pytest.importorskip("veros")
 
 from ldm_ocean import OceanLDM, open_states
 from ldm_ocean.commands.cli import main
-from ldm_ocean.commands.evaluate import load_config
 from ldm_ocean.errors import UserError
+from ldm_ocean.metrics.config import load_config
 from ldm_ocean.simulate.dino import Dino
 from ldm_ocean.spinup.experiment import Plan, _keep_apart, _starts
 from ldm_ocean.spinup.run import Record, Run, go_on

@@ -1,0 +1,44 @@
+"""What to score, and its YAML."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
+
+from ..errors import UserError, nearest
+from ..io import plain_yaml
+from .baselines import BASELINES
+from .regions import Regions
+
+
+@dataclass
+class EvaluateConfig:
+    """What to score: splits of the truth, members an ensemble, verifying states a setting, baselines, regions."""
+
+    splits: list[str] = field(default_factory=lambda: ["test", "edge"])
+    members: int = 16
+    verifying: int = 6
+    seed: int = 0
+    baselines: list[str] = field(default_factory=lambda: list(BASELINES))
+    regions: Regions = field(default_factory=Regions)
+
+
+def load_config(path: str | Path | None) -> EvaluateConfig:
+    """``EvaluateConfig`` from YAML, or its defaults; UserError names an unknown key's nearest neighbour."""
+    if path is None:
+        return EvaluateConfig()
+    if not Path(path).exists():
+        raise UserError(f"no evaluation config at {path}: configs/evaluate holds examples")
+    content = plain_yaml.read(Path(path)) or {}
+    try:
+        config: Any = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(EvaluateConfig), content))
+    except ConfigKeyError as error:
+        known = getattr(error.object_type, "__dataclass_fields__", {})
+        raise UserError(f"{path} has an unknown key {error.full_key!r}{nearest(error.key, known)}") from error
+    except (OmegaConfBaseException, TypeError, ValueError) as error:
+        raise UserError(f"{path} is not an evaluation config: {str(error).splitlines()[0]}") from error
+    if config.members < 2:
+        raise UserError(f"{path}: members is {config.members}, ensemble scores need at least 2")
+    return config

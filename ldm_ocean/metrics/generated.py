@@ -1,0 +1,96 @@
+"""Scores of generated states: those of a model, drawn here, and those of a store."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+import xarray as xr
+from torch import Tensor
+
+from ..errors import UserError
+from ..io.states import members_as_samples, parameters_of
+from ..ocean.fields import Fields
+from ..ocean.grid import OceanGrid
+from .baselines import Baselines, in_season
+from .config import EvaluateConfig
+from .context import score_context
+from .scoring import evaluate
+
+TRAINING = "train"
+
+
+def model_functions(model) -> tuple[Callable[..., Tensor], Callable[[Tensor], Tensor]]:
+    """``generate`` (with options of ``OceanLDM.sample``) and ``reconstruct``, tensors in and out."""
+    fields, grid = model.fields, model.grid
+
+    def states(data: xr.Dataset, dim: str) -> Tensor:
+        return torch.from_numpy(fields.stack(data.rename({dim: "sample"}) if dim != "sample" else data, grid))
+
+    def generate(parameters, season, members, seed, **options):
+        return states(model.sample(parameters, members=members, seed=seed, season=season, **options), "member")
+
+    def reconstruct(x):
+        return states(model.decode(model.encode(fields.unstack(x.numpy(), grid))), "sample")
+
+    return generate, reconstruct
+
+
+class StoredStates:
+    """A store of generated states as a generator: those of the parameters and, where known, the season asked for."""
+
+    def __init__(self, data: xr.Dataset, grid: OceanGrid, fields: Fields, names: list[str]):
+        self.data = members_as_samples(data, "generated")
+        missing = [k for k in names if k not in self.data.coords]
+        if missing:
+            raise UserError(f"the generated states lack the parameter {missing[0]!r}: write it as a coordinate on them")
+        count = self.data.sizes["sample"]
+        self.parameters = {k: np.broadcast_to(self.data[k].values, count) for k in names}
+        self.states = torch.from_numpy(fields.stack(self.data, grid))
+
+    def of(self, parameters: dict[str, float]) -> np.ndarray:
+        """Indices of the states with these parameters."""
+        same = [np.isclose(self.parameters[k], v, rtol=1e-4, atol=0) for k, v in parameters.items()]
+        return np.flatnonzero(np.all(same, 0))
+
+    def __call__(self, parameters: dict[str, float], season: float, members: int, seed: int) -> Tensor:
+        own = self.of(parameters)
+        if "season" in self.data.coords:
+            seasons = np.broadcast_to(self.data.season.values, self.data.sizes["sample"])
+            own = own[in_season(seasons[own], season)]
+        return self.states[own[:members]]
+
+
+def score_model(model, store: xr.Dataset, config: EvaluateConfig) -> dict:
+    """``evaluate`` and ``score_context`` of an ``OceanLDM`` on the settings of ``store``."""
+    model.grid.check_same(OceanGrid.from_dataset(store), "the store", "prepare its states on the model's mesh")
+    generate, reconstruct = model_functions(model)
+    baselines = Baselines.fit(training_states(store), model.grid, model.fields, config.baselines)
+    result = evaluate(generate, store, model.grid, model.fields, baselines, config, reconstruct)
+
+    def continue_from(parameters, season, context, members, seed):
+        return generate(parameters, season, members, seed, context=context)
+
+    context = score_context(continue_from, store, model.grid, model.fields, config.splits, config.members, config.seed)
+    return {**result, "context": context}
+
+
+def score_store(generated: xr.Dataset, truth: xr.Dataset, config: EvaluateConfig) -> dict:
+    """``evaluate`` of stored generated states on the settings of ``truth`` whose parameters they have."""
+    grid = OceanGrid.from_dataset(truth)
+    fields = Fields.from_dataset(truth, [k for k in Fields.from_dataset(truth).names if k in generated])
+    names = list(truth.attrs["parameters"])
+    stored = StoredStates(generated, grid, fields, names)
+    baselines = Baselines.fit(training_states(truth), grid, fields, config.baselines)
+    rows, place = np.unique(parameters_of(truth), axis=0, return_inverse=True)
+    keep = np.array([len(stored.of(dict(zip(names, row, strict=True)))) > 0 for row in rows])[place.reshape(-1)]
+    if not keep.any():
+        raise UserError("no setting of the reference has the parameters of these states: compare their coordinates")
+    return evaluate(stored, truth.isel(sample=np.flatnonzero(keep)), grid, fields, baselines, config)
+
+
+def training_states(store: xr.Dataset) -> xr.Dataset:
+    """The equilibrium states of the training split; UserError if there are none."""
+    keep = (store.split.values == TRAINING) & store.equilibrium.values
+    if not keep.any():
+        raise UserError(f"the store has no equilibrium states of split {TRAINING!r}: the baselines need them")
+    return store.isel(sample=np.flatnonzero(keep))
