@@ -94,15 +94,22 @@ class OceanLDM:
     @torch.no_grad()
     def decode(self, latents: torch.Tensor, like: xr.Dataset | None = None) -> xr.Dataset:
         """Latents (sample, N, C) → canonical states with their mesh; coordinates and attributes of ``like`` return."""
-        x = torch.cat([self.codec.decode(chunk) for chunk in latents.to(self.device).split(32)])
-        states = self.fields.unstack(x.cpu().numpy(), self.grid)
-        mesh = self.grid.to_dataset()
-        states = states.merge(mesh).assign_attrs(mesh.attrs)
+        states = self._dataset(self._decoded(latents))
         if like is not None:
             states = states.assign_coords(like.coords).assign_attrs(like.attrs)
             for name in self.fields.names:
                 states[name] = states[name].transpose(*like[name].dims).assign_attrs(like[name].attrs)
         return states
+
+    def _decoded(self, latents: torch.Tensor) -> np.ndarray:
+        """(sample, V, D, Y, X), 0 on land."""
+        x = torch.cat([self.codec.decode(chunk) for chunk in latents.to(self.device).split(32)])
+        return x.cpu().numpy()
+
+    def _dataset(self, x: np.ndarray) -> xr.Dataset:
+        """Canonical states with their mesh."""
+        mesh = self.grid.to_dataset()
+        return self.fields.unstack(x, self.grid).merge(mesh).assign_attrs(mesh.attrs)
 
     @torch.no_grad()
     def sample_latents(
@@ -226,12 +233,13 @@ class OceanLDM:
             differentiable(self.grid.equation_of_state)  # refused before the work, not after it
         elif currents == BALANCED:
             equation_of_state(self.grid.equation_of_state)
-        states = self.decode(self.sample_latents(parameters, members, seed, **options))
+        with torch.no_grad():
+            x = self._decoded(self.sample_latents(parameters, members, seed, **options))
         if stabilise:
-            states = adjust.convective(states)
+            x = adjust.convective(x, self.fields, self.grid)
         if currents == BALANCED:
-            states = adjust.geostrophic(states)
-        states = states.rename(sample="member")
+            x = adjust.geostrophic(x, self.fields, self.grid)
+        states = self._dataset(x).rename(sample="member")
         given = {k: float(v) for k, v in parameters.items()}
         states = states.assign_coords({"member": np.arange(members), "season": options.get("season", 0.0), **given})
         about = f"ldm_ocean {__version__}, codec {self.about['codec'][:12]}, seed {seed}"

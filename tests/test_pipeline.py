@@ -96,7 +96,9 @@ def test_unknown_or_undifferentiable_density_is_refused_before_the_work(model, m
 def test_stabilised_samples_with_balanced_currents_are_those_of_the_same_seed_adjusted(model):
     free = model.sample(ASKED, members=2)
     physical = model.sample(ASKED, members=2, stabilise=True, currents="balanced")
-    expected = adjust.geostrophic(adjust.convective(free.rename(member="sample"))).rename(sample="member")
+    expected = adjust.adjusted(free.rename(member="sample"), adjust.convective, adjust.geostrophic).rename(
+        sample="member"
+    )
     assert physical.equals(expected) and not physical.equals(free)
 
 

@@ -75,7 +75,7 @@ def regridded(states: xr.Dataset, grid: OceanGrid) -> xr.Dataset:
     if states.attrs.get("equation_of_state") is None:
         return regrid(states, grid)
     differentiable(states.attrs["equation_of_state"])
-    return adjust.convective(regrid(states, grid))
+    return adjust.adjusted(regrid(states, grid), adjust.convective)
 
 
 def _for_nemo(args: argparse.Namespace) -> bool:

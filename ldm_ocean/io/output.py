@@ -84,8 +84,10 @@ def check_apart(path: Path, inputs: Iterable[Path]) -> None:
         raise UserError(f"{path} is a link: {MEND}, or name what it points to")
     own = path.resolve()
     for given in map(Path, inputs):
-        if given.resolve() == own or own in given.resolve().parents:
-            raise UserError(f"{path} is, or holds, {given}, which is read: {MEND}")
+        if given.resolve() == own:
+            raise UserError(f"{path} is one of the files to read: {MEND} with --out")
+        if own in given.resolve().parents:
+            raise UserError(f"{path} holds {given}, which is to be read: {MEND} with --out")
     if own in Path.cwd().parents or own == Path.cwd():
         raise UserError(f"{path} is the folder you are in, or above it: {MEND}")
 

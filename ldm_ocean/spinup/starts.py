@@ -101,7 +101,7 @@ class Roads:
     def _generated(self, case: Case, members: int, seed: int, fix: bool) -> xr.Dataset:
         asked = {k: case.parameters[k] for k in self.model.parameters}
         drawn = self.model.sample(asked, members=members, seed=seed, season=case.season).rename(member="sample")
-        return adjust.geostrophic(adjust.convective(drawn)) if fix else drawn
+        return adjust.adjusted(drawn, adjust.convective, adjust.geostrophic) if fix else drawn
 
     def _regressed(self, road: str, case: Case, members: int, seed: int) -> xr.Dataset:
         if road not in self._baselines:

@@ -55,7 +55,7 @@ def test_one_member_gets_the_name_asked_for(folder, capsys):
 def test_the_first_step_asked_for_is_the_one_that_a_time_step_would_have_given(folder, capsys):
     cli.main([*WRITE, "run/X_restart.nc", "--member", "2"])
     factor, unit = re.search(r"nn_it000 = (\d+) \* (\d+) / rn_Dt \+ 1", capsys.readouterr().out).groups()
-    cli.main([*WRITE, "run/X_restart.nc", "--member", "2", "--rdt", "2700"])
+    cli.main([*WRITE, "run/X_restart.nc", "--member", "2", "--rdt", "2700", "--overwrite"])
     assert f"nn_it000 = {int(factor) * int(unit) // 2700 + 1}," in capsys.readouterr().out
 
 

@@ -28,7 +28,7 @@ def inversions(states) -> int:
 
 
 def test_convective_adjustment_leaves_no_inversion_and_all_heat_and_salt(upset):
-    calm = adjust.convective(upset)
+    calm = adjust.adjusted(upset, adjust.convective)
     assert inversions(upset) > 100 and inversions(calm) == 0
     for name in ("toce", "soce"):
         before, after = ((s[name].astype("float64") * s.e3t).sum("depth") for s in (upset, calm))
@@ -37,7 +37,10 @@ def test_convective_adjustment_leaves_no_inversion_and_all_heat_and_salt(upset):
 
 def test_adjustment_changes_its_own_variables_only_and_no_coordinate_or_attribute(upset):
     currents = {"uoce", "voce", "ssh"}
-    for adjusted, own in ((adjust.convective(upset), {"toce", "soce"}), (adjust.geostrophic(upset), currents)):
+    for adjusted, own in (
+        (adjust.adjusted(upset, adjust.convective), {"toce", "soce"}),
+        (adjust.adjusted(upset, adjust.geostrophic), currents),
+    ):
         assert {k for k in upset.data_vars if not upset[k].identical(adjusted[k])} == own
         assert adjusted.attrs == upset.attrs and adjusted.coords.to_dataset().identical(upset.coords.to_dataset())
         for name in own:
@@ -47,9 +50,9 @@ def test_adjustment_changes_its_own_variables_only_and_no_coordinate_or_attribut
 
 def test_after_geostrophic_adjustment_no_column_fills_or_drains_and_the_balance_is_better(upset, monkeypatch):
     residuals, tendencies = [], []
-    whole = adjust.geostrophic(upset)
+    whole = adjust.adjusted(upset, adjust.geostrophic)
     monkeypatch.setattr(adjust, "balanced", lambda u, v, *_: (u, v))
-    without_currents = adjust.geostrophic(upset)
+    without_currents = adjust.adjusted(upset, adjust.geostrophic)
     assert not np.allclose(without_currents.uoce.fillna(0)[:, 2:], whole.uoce.fillna(0)[:, 2:], atol=1e-3)
     for states in (upset, without_currents, whole):
         fields, grid = Fields.from_dataset(states), OceanGrid.from_dataset(states)
@@ -68,4 +71,4 @@ def test_without_an_equation_of_state_nothing_is_adjusted(upset):
     del unknown.attrs["equation_of_state"]
     for adjustment in (adjust.convective, adjust.geostrophic):
         with pytest.raises(UserError, match="equation of state"):
-            adjustment(unknown)
+            adjust.adjusted(unknown, adjustment)
