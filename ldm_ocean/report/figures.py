@@ -26,8 +26,8 @@ from . import views
 
 INK, LAND = "#2b2f36", "#a3a6aa"
 SPREAD = "spread"
-ANOMALY, STREAMFUNCTION = "anomaly", "ocean_barotropic_streamfunction"
-# CF standard name (or one of the two above) → colours, and whether they are centred on zero
+ANOMALY, STREAMFUNCTION, ROSSBY = "anomaly", "ocean_barotropic_streamfunction", "vorticity_over_f"
+# CF standard name (or one of the three above) → colours, and whether they are centred on zero
 COLOURS = {
     ANOMALY: (cmocean.cm.balance, True),
     TEMPERATURE: (cmocean.cm.thermal, False),
@@ -37,6 +37,7 @@ COLOURS = {
     "sea_surface_height_above_geoid": (cmocean.cm.balance, True),
     "sea_water_speed": (cmocean.cm.speed, False),
     STREAMFUNCTION: (cmocean.cm.curl, True),
+    ROSSBY: (cmocean.cm.curl, True),
 }
 RC: dict[Any, Any] = {
     "font.size": 8,
@@ -140,6 +141,35 @@ def draw_rows(rows: list[Row], frame: Frame) -> Figure:
                 if name in (SPREAD, *common[-1:]):
                     place = _box(figure, lefts[name] + width + 0.07, bottom + 0.05 * height, 0.08, 0.9 * height)
                     _colour_bar(figure, mesh, figure.add_axes(place), row.unit, name)
+        return figure
+
+
+def draw_columns(columns: list[tuple[Row, Frame]]) -> Figure:
+    """Quantities side by side, a column each, with frames of one size: the panels of all ``Row``s, which have the same
+    names, one below the other, and one colour bar a column.
+
+    Colour limits are those of ``draw_rows``.
+    """
+    names, (width, height) = list(columns[0][0].panels), columns[0][1].size
+    left, bar, top, foot, gap = 0.75, 0.85, 0.28, 0.3, 0.12
+    with matplotlib.rc_context(RC):
+        figure = Figure((left + len(columns) * (width + bar), top + foot + len(names) * (height + gap)))
+        for c, (row, frame) in enumerate(columns):
+            limits = _limits(list(row.panels.values()), COLOURS.get(row.colours, DEFAULT)[1])
+            meshes = []
+            for r, (name, panel) in enumerate(row.panels.items()):
+                x, y = left + c * (width + bar), figure.get_figheight() - top - height - r * (height + gap)
+                box, label = _box(figure, x, y, width, height), f"{row.title}|{name}"
+                axes = figure.add_axes(box, label=label)
+                meshes.append(_panel(axes, panel, frame, row, name, limits))
+                first = figure.axes[0]  # whose window all have, though corners reach half a cell further
+                axes.set(xlim=first.get_xlim(), ylim=first.get_ylim())
+                axes.tick_params(labelleft=c == 0, labelbottom=r == len(names) - 1)
+                axes.set_title(row.title if r == 0 else "", fontsize=9)
+                axes.set_ylabel(name if c == 0 else "", fontsize=8.5, labelpad=4)
+            reach = figure.get_figheight() - top - y
+            place = _box(figure, x + width + 0.07, y + 0.1 * reach, 0.08, 0.8 * reach)
+            _colour_bar(figure, meshes[0], figure.add_axes(place), row.unit, names[0])
         return figure
 
 

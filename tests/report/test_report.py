@@ -119,6 +119,18 @@ def test_colour_limits_are_shared_along_a_row_but_for_the_spread(grid):
     assert meshes["x|spread"].get_clim() != meshes["x|a"].get_clim() and meshes["x|spread"].get_clim()[0] == 0
 
 
+def test_columns_share_their_colours_and_all_panels_one_window_though_corners_lie_off_the_cells(grid):
+    above = {name: i + np.eye(ROWS, COLUMNS) for i, name in enumerate("ab")}
+    cells, corners = figures.Row("x", "m", "", above), figures.Row("y", "", figures.ROSSBY, above)
+    drawn = figures.draw_columns([(cells, figures.map_frame(grid)), (corners, figures.corner_frame(grid))])
+    panels = {axes.get_label(): axes for axes in drawn.axes if "|" in axes.get_label()}
+    assert list(panels) == ["x|a", "x|b", "y|a", "y|b"]
+    limits = {label: axes.collections[0].get_clim() for label, axes in panels.items()}
+    assert limits["x|a"] == limits["x|b"] != limits["y|a"] == limits["y|b"]
+    assert limits["y|a"][0] == -limits["y|a"][1]
+    assert len({(axes.get_xlim(), axes.get_ylim()) for axes in panels.values()}) == 1
+
+
 def test_velocity_colours_are_centred_on_zero(grid):
     figure = map_panel({"truth": state(0)}, grid, "uoce", 0)
     low, high = figure.axes[0].collections[0].get_clim()
