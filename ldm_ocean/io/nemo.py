@@ -118,8 +118,9 @@ def write_restart(
                 date = _date(season, _time_step(old, rdt))
                 _check_template(old, fields, season, bool(date))
                 _write_like(temporary, old, fields | date)
-        with netCDF4.Dataset(temporary, "a") as written:
-            written.setncattr(MARK, mark)
+        if mark:
+            with netCDF4.Dataset(temporary, "a") as written:
+                written.setncattr(MARK, mark)
     return int(date[LAYOUT["calendar"][0]]) if date else None
 
 
