@@ -275,3 +275,30 @@ def test_a_template_that_does_not_fit_is_refused_and_nothing_is_left(case, upper
     with pytest.raises(UserError, match=words):
         write_restart(tmp_path / "a_restart.nc", upper[1], read_grid(upper[0]), tmp_path / "own.nc")
     assert [p.name for p in tmp_path.iterdir()] == ["own.nc"]
+
+
+@pytest.mark.parametrize("template", [None, WHOLE])
+def test_whatever_a_state_holds_on_land_a_restart_has_0_there(template, upper, tmp_path):
+    """Currents of 5 m/s, which NEMO would move water with, and temperatures, each on its own points."""
+    mesh, state = upper
+    grid = read_grid(mesh)
+    dirty = state.assign({k: state[k].fillna(5.0).assign_attrs(state[k].attrs) for k in FIELDS})
+    write_restart(tmp_path / "clean_restart.nc", state, grid, template)
+    write_restart(tmp_path / "dirty_restart.nc", dirty, grid, template)
+    clean, found = raw(tmp_path / "clean_restart.nc"), raw(tmp_path / "dirty_restart.nc")
+    for name, mask in zip(NOW, ("tmask", "tmask", "umask", "vmask", "tmask"), strict=True):
+        land = ~grid[mask] if name != "sshn" else ~grid[mask][0]
+        assert land.any() and (found[name].values[0][land] == 0).all()
+        np.testing.assert_array_equal(found[name].values, clean[name].values)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("name", FIELDS)
+def test_a_state_with_a_hole_in_any_field_is_not_written(name, value, upper, tmp_path):
+    mesh, state = upper
+    grid, hole = read_grid(mesh), state[name].copy(deep=True)
+    mask = grid[state[name].attrs["mask"]]
+    hole.values[(0, *np.argwhere(mask if name != "ssh" else mask[0])[7])] = value
+    with pytest.raises(UserError, match=f"{name} is missing"):
+        write_restart(tmp_path / "a_restart.nc", state.assign({name: hole}), grid)
+    assert not list(tmp_path.glob("*_restart.nc"))

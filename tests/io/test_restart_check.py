@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from ldm_ocean.commands import cli
 from ldm_ocean.errors import UserError
 from ldm_ocean.io.nemo import read_grid
-from ldm_ocean.io.restart_rules import NOTE, SPOILS, STOPS, check_restart
+from ldm_ocean.io.restart_rules import FIELDS, NOTE, SPOILS, STOPS, check_restart
 
 from ..nemo_files import MESH, NEMO, RESTART, WHOLE, raw, upper_mesh
 
@@ -46,7 +46,7 @@ def _at(name, value, wet):
 
     def spoil(data, grid):
         mask = grid[{"u": "umask", "v": "vmask"}.get(name[0], "tmask")]
-        mask = mask[0] if name.startswith("ssh") else mask
+        mask = mask[0] if data[name].ndim == 3 else mask
         data[name].values[(0, *np.argwhere(mask == wet)[0])] = value
 
     return spoil
@@ -229,3 +229,25 @@ def test_what_is_no_netcdf_is_bad_input(grid, tmp_path):
     (tmp_path / "a_restart.nc").write_text("hello")
     with pytest.raises(UserError, match="cannot read"):
         check_restart(tmp_path / "a_restart.nc", grid)
+
+
+@pytest.mark.parametrize("name", FIELDS)
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_what_is_no_number_is_found_in_every_field_that_nemo_reads(name, value, grid, tmp_path):
+    data = raw(WHOLE)
+    _at(name, value, True)(data, grid)
+    assert f"{name} is not finite at 1 cells" in judged(data, tmp_path, grid)[STOPS]
+
+
+def test_currents_across_a_cell_count_by_its_length_and_add_to_those_along(grid, tmp_path):
+    data = raw(WHOLE)
+    for name in ("un", "vn"):
+        data[name].values[:] = 0.0
+    cell = tuple(np.argwhere(grid["umask"] & grid["vmask"])[0])
+    length, width = float(grid["e2v"][cell[1:]]), float(grid["e1u"][cell[1:]])
+    assert abs(length / width - 1) > 0.02  # else e1 would do as well
+    data.vn.values[(0, *cell)] = -1.0
+    assert "in one step" not in judged(data, tmp_path, grid, "a_restart.nc", rdt=0.99 * length)[STOPS]
+    assert "cross 1 cells in one step" in judged(data, tmp_path, grid, "b_restart.nc", rdt=1.001 * length)[STOPS]
+    data.un.values[(0, *cell)] = 0.5 * width / length
+    assert "cross 1.1 cells" in judged(data, tmp_path, grid, "c_restart.nc", rdt=0.75 * length)[STOPS]

@@ -129,3 +129,17 @@ def test_baselines_are_fitted_from_a_canonical_store_and_an_unknown_one_is_named
     values = alone.wind.values[0], alone.mixing.values[0]
     for baseline in Baselines.fit(alone, grid, fields).methods.values():  # one setting only: nothing to regress on
         assert torch.isfinite(baseline.sample(np.array(values), 0.5, 2, seed=0)).all()
+
+
+def test_baselines_and_scores_see_equilibrium_states_only(states):
+    """Whatever the unfinished states hold, not one number moves."""
+    from ldm_ocean.metrics.config import EvaluateConfig
+    from ldm_ocean.metrics.generated import score_store, training_states
+
+    unfinished = ~states.equilibrium
+    spoilt = states.assign({k: (v + 50 * unfinished).astype(v.dtype).assign_attrs(v.attrs)
+                            for k, v in states.data_vars.items() if "sample" in v.dims})  # fmt: skip
+    assert not spoilt.toce.equals(states.toce) and training_states(spoilt).identical(training_states(states))
+    assert (training_states(states).split == "train").all()
+    generated, config = states.isel(sample=states.equilibrium.values), EvaluateConfig(members=3, verifying=2)
+    assert score_store(generated, spoilt, config) == score_store(generated, states, config)

@@ -5,6 +5,7 @@ import torch
 from ldm_ocean.autoencoder.normaliser import Normaliser
 from ldm_ocean.errors import UserError
 from ldm_ocean.ocean.fields import Fields
+from ldm_ocean.ocean.grid import OceanGrid
 
 
 def test_a_surface_variable_is_a_channel_wet_at_the_surface_only(fields, grid):
@@ -60,3 +61,18 @@ def test_normalised_anomalies_have_zero_mean_and_unit_weighted_variance(fields, 
 def test_the_normaliser_inverts_itself(fields, grid, tensor):
     normaliser = Normaliser.fit(tensor.numpy(), fields.volumes(grid))
     assert torch.allclose(normaliser.inverse(normaliser(tensor)), tensor, atol=1e-4)
+
+
+def test_each_variable_counts_by_the_volume_of_its_own_point(states, fields):
+    """e1 e2 e3 of T, U and V cells, all different; at the surface only for what has no depth; 0 on land."""
+    mesh = states.copy()
+    for n, point in enumerate("tuv", 1):
+        for axis, e in enumerate(("e1", "e2", "e3"), 2):
+            mesh[f"{e}{point}"] = mesh[f"{e}t"] * float(n**axis)
+    grid = OceanGrid.from_dataset(mesh)
+    volumes = fields.volumes(grid).numpy()
+    cell = (states.e1t * states.e2t * states.e3t).transpose("depth", "y", "x").values
+    for field, found in zip(fields, volumes, strict=True):
+        factor = {"tmask": 1.0, "umask": 2.0**9, "vmask": 3.0**9}[field.mask]
+        wet = states[field.mask].values.astype(bool) & (field.deep | (np.arange(grid.shape[0]) == 0))[:, None, None]
+        np.testing.assert_allclose(found, np.where(wet, factor * cell, 0.0), rtol=1e-12)

@@ -72,3 +72,22 @@ def test_a_turned_over_ocean_is_unstable_everywhere_and_may_still_start(state):
 def test_values_that_no_ocean_has_are_refused_by_name(state, name, value):
     with pytest.raises(UserError, match=name):
         check(changed(state, name, wet(state, name), value), 1.0, "start")
+
+
+def test_currents_across_are_counted_by_the_length_of_a_cell_and_those_along_by_its_width(state):
+    """The larger of the two; cells that are not square tell e1 from e2."""
+    u, v = wet(state, "uoce"), wet(state, "voce")
+    state["e2v"] = 0 * state.e2v + 3e5
+    across = changed(state, "voce", v, -1.5)
+    assert preflight(across, 1e5).numbers["cfl"] == pytest.approx(0.5)
+    assert "1.20 cells" in " ".join(preflight(across, 2.4e5).stops)
+    both = changed(across, "uoce", u, 0.1 * float(state.e1u[u[1:]]) / 1e5)
+    assert preflight(both, 1e5).numbers["cfl"] == pytest.approx(0.5)
+    with pytest.raises(UserError, match="currents cross"):
+        check(across, 2.4e5, "start")
+
+
+@pytest.mark.parametrize("name", ["toce", "soce", "uoce", "voce", "ssh"])
+def test_a_hole_in_any_variable_is_refused_by_name(state, name):
+    with pytest.raises(UserError, match=f"{name} is not finite"):
+        preflight(changed(state, name, wet(state, name), np.nan), 1.0)

@@ -169,3 +169,17 @@ def test_a_mesh_with_overlap_columns_is_filled_whole(tmp_path):
     new = regrid(small_states().isel(sample=[0]), grid)
     assert new.sizes["x"] == 9 and "x_overlap" not in new.attrs
     assert (np.isfinite(new.toce.values[0]) == grid["tmask"]).all()
+
+
+@pytest.mark.parametrize("turn", [0.0, 1.0])
+def test_a_constant_ocean_stays_constant_on_a_wetter_mesh(turn):
+    """Wherever the new water is: at the coast, under an island, on levels that had none."""
+    states, mesh = small_states().isel(sample=[0, 5]), small_mesh()
+    constant = {"toce": 7.25, "soce": 35.5, "ssh": -0.125}
+    states = states.assign({k: (states[k] * 0 + v).assign_attrs(states[k].attrs) for k, v in constant.items()})
+    mesh["nav_lon"], mesh["tmask"] = mesh.nav_lon + turn, mesh.tmask * 0 + 1
+    new = regrid(states, OceanGrid.from_dataset(mesh))
+    assert int(mesh.tmask.sum()) > int(small_mesh().tmask.sum()) + 50
+    for name, value in constant.items():
+        np.testing.assert_allclose(new[name].values, value, rtol=1e-6)
+        assert new[name].dims == states[name].dims and new[name].sizes["sample"] == 2

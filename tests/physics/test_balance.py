@@ -177,3 +177,25 @@ def test_flow_through_a_wall_is_found_and_flow_in_the_water_is_not(kind):
     u[:, 2, 1, 3] = 0, -0.25
     u, mask = to(kind, u, mask)
     np.testing.assert_array_equal(np.asarray(wall_normal_flow(u, mask)), [0, 0.25])
+
+
+def test_the_rotation_is_that_of_the_earth_positive_in_the_north_and_negative_in_the_south():
+    for kind in KINDS:
+        (latitude,) = to(kind, np.array([-90.0, -30.0, 0.0, 30.0, 45.0]))
+        found = np.asarray(coriolis(latitude))
+        np.testing.assert_allclose(found, 1.458423e-4 * np.array([-1, -0.5, 0, 0.5, 0.5**0.5]), rtol=1e-6)
+
+
+@pytest.mark.parametrize(("south", "clockwise"), [(40.0, True), (-41.0, False)])
+def test_water_goes_round_a_high_clockwise_in_the_north_and_the_other_way_in_the_south(south, clockwise):
+    """By hand, without f: the flow is west of the high to the north in the north, and east of it to the south."""
+    mesh = basin(24, 24, south=south, north=south + 1.0)
+    j, i = np.indices(mesh["nav_lat"].shape)
+    distance = ((j - 11.5) * mesh["e2t"]) ** 2 + ((i - 11.5) * mesh["e1t"]) ** 2
+    p = 2e3 * np.exp(-distance / 7e5**2) * np.ones((NZ, 1, 1))
+    speed = 1.0 / (RHO_0 * 9.5e-5 * 7e5**2 / 2)  # |f| at 40.5°
+    u = np.where(clockwise, 1, -1) * (j - 11.5) * mesh["e2t"] * p * speed
+    v = np.where(clockwise, -1, 1) * (i - 11.5) * mesh["e1t"] * p * speed
+    u, v = u * mesh["umask"], v * mesh["vmask"]
+    assert geostrophic_residual(u, v, p, mesh, False) < 0.25
+    assert geostrophic_residual(-u, -v, p, mesh, False) > 1.75
