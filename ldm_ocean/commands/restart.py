@@ -12,7 +12,7 @@ import xarray as xr
 from ..errors import UserError
 from ..io.atomic import recover
 from ..io.lock import only_writer
-from ..io.nemo import ENDING, LAYOUT, check_name, day_of, difference, read_grid, season_of, write_restart
+from ..io.nemo import ENDING, LAYOUT, check_name, day_of, difference, read_grid, season_of, start_fields, write_restart
 from ..io.output import OVERWRITE, check_apart, check_free, mark, name_of_call
 from ..io.restart_rules import NOTE, check_restart
 from ..io.run import read_run
@@ -107,11 +107,9 @@ def _for_veros(args: argparse.Namespace) -> bool:
     model = the_model(ocean)
     grid = OceanGrid.from_dataset(model.mesh())
     for number, path, state, own in _chosen(args, states, grid, VEROS_ENDING):
-        if (differs := difference(state, grid)) is not None:
-            raise UserError(f"{differs}: interpolate with --regrid")
-        one = state.isel(sample=0)
+        fields, one = start_fields(state, grid), state.isel(sample=0)
         parameters = {k: float(one[k]) for k in ocean.ranges}
-        arrays = {name: one[name].transpose(..., "y", "x").values for name in LAYOUT["now"]}
+        arrays = {name: fields[raw] for name, raw in LAYOUT["now"].items()}
         day = round(float(one.season) * IDEAL_YEAR) % int(IDEAL_YEAR)
         restart.write(path, model, restart.begin(model, arrays, parameters, number, day), own)
         print(f"{path}: state {number}, day {day} of the year")

@@ -108,7 +108,7 @@ def write_restart(
     """
     path = Path(path)
     check_name(path)
-    fields, season = _fields(state, grid), season_of(state)
+    fields, season = start_fields(state, grid), season_of(state)
     with _written_whole(path) as temporary:
         if template is None:
             date = _date(season, rdt)
@@ -153,8 +153,8 @@ def _times(shape) -> str:
     return " × ".join(map(str, shape))
 
 
-def _fields(state: xr.Dataset, grid: OceanGrid) -> dict[str, np.ndarray]:
-    """Name in the restart → float64 on the whole mesh, 0 on land; UserError for anything NEMO would choke on."""
+def start_fields(state: xr.Dataset, grid: OceanGrid) -> dict[str, np.ndarray]:
+    """Name in the restart → float64 on the whole mesh, 0 on land; UserError for anything a model would choke on."""
     if (differs := difference(state, grid)) is not None:
         raise UserError(f"{differs}: interpolate with --regrid, or give the mesh of the states")
     names, levels, wider = Names.load(), grid.shape[0], grid.shape[2] > state.sizes["x"]  # by its overlap

@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ pytest.importorskip("veros")
 from ldm_ocean import open_states
 from ldm_ocean.commands import cli
 from ldm_ocean.io.states import write_states
+from ldm_ocean.ocean.grid import OceanGrid
 from ldm_ocean.simulate.dino import Dino
 from ldm_ocean.simulate.pool import the_model
 
@@ -61,3 +63,37 @@ def test_what_the_basin_cannot_start_from_is_refused_in_one_line(change, options
     assert stop.value.code == 2 and len(lines) == 1
     assert re.search(words, lines[0]), lines[0]
     assert [p.name for p in tmp_path.iterdir()] == ["samples.zarr"]
+
+
+@pytest.fixture
+def begun(samples, monkeypatch):
+    """The fields that the basin would begin with; no model is compiled for it."""
+    from ldm_ocean.simulate import pool, restart
+
+    mesh, seen = OceanGrid.from_dataset(samples).to_dataset(), []
+    monkeypatch.setattr(pool, "the_model", lambda ocean: SimpleNamespace(mesh=lambda: mesh))
+    monkeypatch.setattr(restart, "begin", lambda model, fields, *_: seen.append(fields))
+    monkeypatch.setattr(restart, "write", lambda *_: None)
+    return seen
+
+
+def test_whatever_a_state_holds_on_land_the_basin_begins_with_0_there(samples, begun, tmp_path):
+    samples = samples.isel(member=[0])
+    dirty = samples.assign({k: samples[k].fillna(5.0).assign_attrs(samples[k].attrs) for k in FIELDS})
+    for name, states in (("clean", samples), ("dirty", dirty)):
+        write_states(states, tmp_path / f"{name}.zarr")
+        cli.main(["restart", f"{name}.zarr", "--out", f"{name}.restart.h5"])
+    for name in FIELDS:
+        np.testing.assert_array_equal(begun[1][name], begun[0][name])
+        land = samples[name].isnull().values[0]
+        assert land.any() and (begun[1][name][land] == 0).all() and (begun[1][name][~land] != 0).any()
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_a_hole_in_any_field_is_refused_and_not_taken_for_0(name, samples, begun, tmp_path, capsys):
+    values = samples[name].copy(deep=True)
+    values.values[tuple(np.argwhere(np.isfinite(values.values))[40])] = np.nan
+    write_states(samples.assign({name: values}), tmp_path / "samples.zarr")
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["restart", "samples.zarr", "--member", "0", "--out", "dino.restart.h5"])
+    assert stop.value.code == 2 and f"{name} is missing" in capsys.readouterr().err and not begun
