@@ -1,8 +1,9 @@
 # make demo: train small, sample, score, report     make test: the quick tests     make test-all: everything
+# make test-mutants: put faults in, one by one, and see that tests notice
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-.PHONY: demo test test-all lint
+.PHONY: demo test test-all test-mutants lint
 
 demo: $(VENV)/.demo
 	$(BIN)/ldm-ocean demo
@@ -12,6 +13,9 @@ test: $(VENV)/.test
 
 test-all: $(VENV)/.all lint
 	$(BIN)/python -m pytest -m "slow or not slow" -p tests.reliability.page
+
+test-mutants: $(VENV)/.test
+	$(BIN)/python -m tests.mutants
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
