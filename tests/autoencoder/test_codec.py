@@ -1,11 +1,14 @@
 """What stands between states and latents, in closed form: statistics, places, packing."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from ldm_ocean.autoencoder.codec import Codec, IdentityCodec
 from ldm_ocean.autoencoder.vae import Autoencoder
+from ldm_ocean.ocean.fields import Fields
 
 
 @pytest.fixture
@@ -77,3 +80,15 @@ def test_values_are_counted_wet(fields, grid):
     wet_latent_cells = int(model.pyramid[-1].mask.sum())
     assert model.n_tokens == wet_latent_cells < np.prod(model.latent_shape)
     assert model.compression == pytest.approx(int(fields.masks(grid).sum()) / (3 * wet_latent_cells))
+
+
+def test_the_digest_names_weights_statistics_variables_and_grid(fields, grid):
+    def codec(fields=fields, grid=grid):
+        return IdentityCodec(fields, grid)
+
+    scaled = codec()
+    scaled.channel_scale[0] = 2.0
+    deeper = replace(grid, mesh={**grid.mesh, "gdept": grid["gdept"] + 1})
+    others = [scaled, codec(fields=Fields(reversed(fields))), codec(grid=deeper)]
+    assert codec().digest == codec().digest
+    assert len({codec().digest, *(other.digest for other in others)}) == 4

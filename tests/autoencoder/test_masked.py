@@ -100,6 +100,7 @@ def test_seas_that_a_wall_parts_know_nothing_of_each_other(strides):
         for stage in stages:
             stage.register_forward_hook(lambda module, inputs, out: seen.append((inputs[1], out)))
     x = torch.where(codec.masks, torch.randn(1, *codec.masks.shape), 0.0)
+    assert torch.equal(codec.to_latent(torch.where(codec.masks, x, 1e3)), codec.to_latent(x))
     other = x.clone()
     other[..., 6:, :] = torch.where(codec.masks[..., 6:, :], 3.0, 0.0)
     one, two = codec.to_latent(x), codec.to_latent(other)
