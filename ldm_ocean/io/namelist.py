@@ -5,6 +5,7 @@ file sets and no more: what a ``namelist_cfg`` leaves to ``namelist_ref`` is not
 """
 
 import json
+import math
 from collections.abc import Iterable
 from contextlib import redirect_stdout
 from io import StringIO
@@ -12,9 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import f90nml
+import numpy as np
+import xarray as xr
 
 from ..errors import UserError
 from .nemo import LAYOUT, date_of, day_of
+from .restart_rules import NOTE, SPOILS, Finding
 
 Namelist = dict[str, dict[str, Any]]
 ATTRIBUTE = "namelists"  # of a store: JSON, setting → namelist
@@ -64,17 +68,41 @@ def shared(namelists: Iterable[Namelist]) -> Namelist:
     }
 
 
-def differences(found: Namelist, prepared: Namelist) -> list[str]:
-    """What a run does otherwise than the prepared runs did, but for how it is steered: a line for each name."""
+def shared_by(settings: Iterable[str], attrs: dict) -> dict[str, Namelist]:
+    """``SHARED`` of these settings of a store by its attributes; empty where it keeps no namelist of theirs."""
+    kept = json.loads(attrs.get(ATTRIBUTE, "{}"))
+    own = [kept[name] for name in settings if name in kept]
+    return {SHARED: shared(own)} if own else {}
+
+
+def check_run(state: xr.Dataset, found: Namelist, path: Path) -> list[Finding]:
+    """What sets the run of the namelist ``found`` at ``path`` apart from the runs that ``state`` (one sample) is like.
+
+    Another value of a parameter of the state spoils the run. Any other value than that of the prepared runs is a note,
+    unless it only steers a run (dates, numbers of steps, output).
+    """
+    findings = []
+    names = [str(k) for k in np.atleast_1d(state.attrs.get("parameters", [])) if k in state.coords]
+    for name in names:
+        value, told = float(np.ravel(state[name].values)[0]), numbers_of(name, found)
+        if told and not any(math.isclose(value, v, rel_tol=1e-6) for v in told):
+            findings.append(Finding(SPOILS, f"{name} is {told.pop():g} in {path}, the state is of {value:g}: set it"))
     lines = []
-    for group in sorted(prepared.keys() - set(NAMES["steering"])):
+    for group, values in _prepared(state).items():
         own = found.get(group, {})
-        for name, value in sorted(prepared[group].items()):
-            if name not in own:
-                lines.append(f"{name} (&{group}) is not set, {value!r} in the prepared runs")
-            elif own[name] != value:
-                lines.append(f"{name} (&{group}) is {own[name]!r}, {value!r} in the prepared runs")
-    return lines
+        for name, value in values.items() if group not in NAMES["steering"] else ():
+            if name not in map(str.lower, names) and not (name in own and own[name] == value):
+                lines.append(f"{name} (&{group}) is {repr(own[name]) if name in own else 'not set'}, not {value!r}")
+    if lines:
+        findings.append(Finding(NOTE, f"{path} is not that of the prepared runs: {'; '.join(lines)}"))
+    return findings
+
+
+def _prepared(state: xr.Dataset) -> Namelist:
+    """The namelist of the run that a state comes from, or what those of all training settings share."""
+    kept = json.loads(state.attrs.get(ATTRIBUTE, "{}"))
+    setting = str(np.ravel(state["setting"].values)[0]) if "setting" in state.coords else ""
+    return kept.get(setting) or json.loads(state.attrs.get(SHARED, "{}"))
 
 
 def start_block(restart: Path, kt: int | None, season: float | None) -> str:
