@@ -254,7 +254,7 @@ class OceanLDM:
             equation_of_state(self.grid.equation_of_state)
         with torch.no_grad():
             x = self._decoded(self.sample_latents(parameters, members, seed, **options))
-        if not torch.isfinite(x).all():
+        if not np.isfinite(x).all():
             raise UserError("the states drawn are not finite: come nearer with parameters and guidance")
         if stabilise:
             x = adjust.convective(x, self.fields, self.grid)
