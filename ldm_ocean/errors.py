@@ -1,6 +1,9 @@
 """Mistakes a user can mend: one line saying what is wrong, where, and how to mend it; exit code 2."""
 
 import errno
+import io
+import os
+import signal
 import sys
 from collections.abc import Callable
 from difflib import get_close_matches
@@ -21,9 +24,21 @@ def nearest(word: str, known) -> str:
 
 
 def exit_politely(main: Callable[[], None]) -> None:
-    """Run ``main``; a UserError, or a full disk or memory, becomes one line on stderr and exit code 2."""
+    """Run ``main``; a UserError, or a full disk or memory, becomes one line on stderr and exit code 2.
+
+    A reader of our output that has seen enough (``| head``) ends the command without a word; what a terminal cannot
+    print becomes ``?``.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
     try:
-        main()
+        try:
+            main()
+        finally:
+            sys.stdout.flush()  # here and not after us, where its failure would be a traceback
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left to be printed goes nowhere
+        sys.exit(128 + signal.SIGPIPE)
     except UserError as error:
         _end(str(error))
     except OSError as error:

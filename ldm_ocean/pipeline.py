@@ -5,6 +5,7 @@ ocean = OceanLDM.from_pretrained("pretrained/dino-coarse")
 states = ocean.sample({"rn_ztau0": 0.22, "rn_tstar_n": 6.0, "rn_avt0": 3e-5}, members=16, seed=0)
 """
 
+import json
 import math
 import warnings
 from collections.abc import Sequence
@@ -21,6 +22,8 @@ from .generative.conditions import Condition, ParameterScaler, season_angle
 from .generative.denoiser import Denoiser
 from .generative.guidance import TOGETHER, ClassifierFree, Constrained, Denoise, Residuals, conditioned
 from .generative.sampling import STEPS, member_noise, noise_levels, sample
+from .io.namelist import SHARED
+from .io.states import members_as_samples
 from .ocean import adjust
 from .ocean.constraints import Constraint, bound, name_of
 from .ocean.fields import Fields
@@ -28,6 +31,7 @@ from .ocean.grid import OceanGrid
 from .physics.eos import differentiable, equation_of_state
 
 CURRENTS = GENERATED, BALANCED = "generated", "balanced"
+FAR = 1.0  # widths of the training range; farther outside of it nothing is generated unasked
 MISSED = 3.0  # tolerances that a constraint may be missed by without a word
 
 
@@ -83,7 +87,13 @@ class OceanLDM:
 
     @torch.no_grad()
     def encode(self, states: xr.Dataset) -> torch.Tensor:
-        """Canonical states (sample, …) on this model's grid → latents (sample, N, C)."""
+        """Canonical states on this model's grid → latents (sample, N, C).
+
+        Members count as samples, as do members by setting; a state with neither is one sample.
+        """
+        states = members_as_samples(states, "given")
+        if "sample" not in states.dims:
+            states = states.assign({k: states[k].expand_dims("sample") for k in self.fields.names if k in states})
         if "tmask" in states:
             self.grid.check_same(
                 OceanGrid.from_dataset(states), "the data set", "prepare its states on the model's mesh"
@@ -123,6 +133,7 @@ class OceanLDM:
         guidance: float = 1.0,
         constraints: Sequence[Constraint] = (),
         strict: bool = False,
+        extrapolate: bool = False,
     ) -> torch.Tensor:
         """Latents (members, N, C); arguments as in ``sample``. Member m depends on (seed, m) only."""
         if members < 1 or steps < 1:
@@ -132,7 +143,7 @@ class OceanLDM:
         if not math.isfinite(guidance):
             raise UserError(f"guidance={guidance} is not a number: give 1 for none")
         residuals = self._residuals(constraints)
-        asked = self._scaled(parameters, strict).expand(members, -1)
+        asked = self._scaled(parameters, strict, extrapolate).expand(members, -1)
         angle = season_angle(torch.full((members,), season, device=self.device))
         condition = self._condition(asked, angle, seed, context, constraints)
         shape = (self.codec.n_tokens, self.codec.channels)
@@ -150,12 +161,18 @@ class OceanLDM:
                 warnings.warn(f"{name_of(constraint)} is missed by {size:.1f} tolerances: ask for less", stacklevel=3)
         return latents
 
-    def _scaled(self, parameters: dict[str, float], strict: bool) -> torch.Tensor:
-        """Scaled parameters (1, P); outside their range a warning, or a UserError if ``strict``."""
-        values, outside = self.scaler.vector(parameters)
-        if outside and strict:
-            raise UserError(f"{'; '.join(outside)}: choose a value inside, or drop --strict")
-        for line in outside:
+    def _scaled(self, parameters: dict[str, float], strict: bool, extrapolate: bool) -> torch.Tensor:
+        """Scaled parameters (1, P).
+
+        Outside their range a warning, or a UserError if ``strict``; more than its width outside, where nothing is known
+        of the ocean, a UserError unless ``extrapolate``.
+        """
+        values = self.scaler.vector(parameters)
+        for line, widths in self.scaler.outside(values):
+            if strict:
+                raise UserError(f"{line}: choose a value inside")
+            if widths > FAR and not extrapolate:
+                raise UserError(f"{line} by more than its width: come nearer, or extrapolate=True (--extrapolate)")
             warnings.warn(line, stacklevel=4)
         return self.scaler(values[None].to(self.scaler.mean.device)).to(self.device)
 
@@ -221,8 +238,10 @@ class OceanLDM:
         Options: ``season`` share of the year (0), ``context`` an earlier state to start the thought from, ``steps``
         (18) network evaluations a member (twice that with ``guidance`` ≠ 1), ``constraints`` that guide the sampler
         (see ``constraints``; some ten decoder evaluations, most with one gradient for each constraint), ``strict``
-        refuse values outside the training range. Of the finished states, ``stabilise`` removes density inversions and
-        ``currents`` ``balanced`` brings currents and sea level nearer to geostrophic balance (see ``adjust``).
+        refuse values outside the training range, ``extrapolate`` accept them even farther out than its width; the
+        attribute ``outside_training_range`` tells of them. Of the finished states, ``stabilise`` removes density
+        inversions and ``currents`` ``balanced`` brings currents and sea level nearer to geostrophic balance (see
+        ``adjust``). UserError where a state is not finite.
 
         Members differ in their weather and, as far as the training settings leave it open, in their mean state. The
         same seed and member index give the same state whatever the number of members.
@@ -235,6 +254,8 @@ class OceanLDM:
             equation_of_state(self.grid.equation_of_state)
         with torch.no_grad():
             x = self._decoded(self.sample_latents(parameters, members, seed, **options))
+        if not np.isfinite(x).all():
+            raise UserError("the states drawn are not finite: come nearer with parameters and guidance")
         if stabilise:
             x = adjust.convective(x, self.fields, self.grid)
         if currents == BALANCED:
@@ -244,4 +265,8 @@ class OceanLDM:
         states = states.assign_coords({"member": np.arange(members), "season": options.get("season", 0.0), **given})
         about = f"ldm_ocean {__version__}, codec {self.about['codec'][:12]}, seed {seed}"
         attrs = {"parameters": list(given), "variables": self.fields.names}
+        if outside := self.scaler.outside(self.scaler.vector(given)):
+            attrs["outside_training_range"] = "; ".join(line for line, _ in outside)
+        if SHARED in self.about:
+            attrs[SHARED] = json.dumps(self.about[SHARED])
         return states.assign_attrs(Conventions="CF-1.10", source=about, **attrs)

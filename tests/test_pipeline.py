@@ -153,10 +153,50 @@ def test_a_generator_is_refused_beside_another_codec(model, autoencoder, tmp_pat
 
 
 def test_parameters_outside_the_training_range_warn_and_strict_refuses(model):
-    with pytest.warns(UserWarning, match="wind=9 lies outside the training range"):
-        model.sample_latents({**ASKED, "wind": 9.0})
-    with pytest.raises(UserError, match="outside the training range"):
-        model.sample_latents({**ASKED, "wind": 9.0}, strict=True)
+    beyond = {**ASKED, "wind": model.parameters["wind"][1] * 1.1}
+    with pytest.warns(UserWarning, match="wind=.* lies outside the training range"):
+        drawn = model.sample(beyond, steps=2)
+    assert "wind=" in drawn.attrs["outside_training_range"]
+    with pytest.raises(UserError, match="outside the training range") as error:
+        model.sample_latents(beyond, strict=True)
+    assert "--" not in str(error.value)  # there is no command line here
+    assert "outside_training_range" not in model.sample(ASKED, steps=2).attrs
+
+
+@pytest.mark.parametrize("far", [{"wind": 9.0}, {"wind": -0.3}, {"mixing": -1e-5}, {"mixing": 1.0}])
+def test_parameters_beyond_the_width_of_the_training_range_need_extrapolation_and_the_states_say_so(model, far):
+    with pytest.raises(UserError, match=r"by more than its width.*extrapolate"):
+        model.sample(ASKED | far, steps=2)
+    with pytest.warns(UserWarning, match="outside the training range"):
+        drawn = model.sample(ASKED | far, steps=2, extrapolate=True)
+    assert next(iter(far)) in drawn.attrs["outside_training_range"]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("options", [{"guidance": 1e38}, {"parameters": {**ASKED, "wind": 1e300}, "extrapolate": True}])
+def test_states_that_are_not_finite_are_refused(model, options):
+    with pytest.raises(UserError, match="not finite"):
+        model.sample(**{"parameters": ASKED, **options})
+
+
+def test_samples_and_single_states_are_encoded_like_any(model, states):
+    drawn = model.sample(ASKED, members=2, steps=2)
+    both = model.encode(drawn)
+    assert both.shape == (2, model.codec.n_tokens, model.codec.channels)
+    assert torch.allclose(model.encode(drawn.isel(member=1)), both[1:], atol=1e-5)
+    assert torch.allclose(model.encode(states.isel(sample=3)), model.encode(states)[3:4], atol=1e-5)
+    assert model.sample(ASKED, context=states.isel(sample=3), steps=2).sizes["member"] == 1
+
+
+def test_a_model_keeps_what_the_namelists_of_its_training_settings_share(road, states, tmp_path):
+    setting = np.unique(states.setting[states.split == "train"])
+    kept = {s: {"namdyn": {"rn_uv": 1.5, "rn_ztau0": 0.1 * n}} for n, s in enumerate(setting)}
+    codec = artefacts.load_codec(road["vae"])
+    write_latents(tmp_path / "z.zarr", codec, states.assign_attrs(namelists=json.dumps(kept)))
+    arguments = [f"data.latents={tmp_path / 'z.zarr'}", f"codec={road['vae']}", *SMALL_DIT, *SHORT]
+    DiffusionTask(load(DiffusionConfig, "diffusion", arguments)).publish(tmp_path / "model")
+    drawn = OceanLDM.from_pretrained(tmp_path / "model").sample(ASKED, steps=1)
+    assert json.loads(drawn.attrs["namelist"]) == {"namdyn": {"rn_uv": 1.5}}
 
 
 def test_a_state_on_another_grid_is_refused(model, states):

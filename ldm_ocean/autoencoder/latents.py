@@ -21,6 +21,7 @@ from zarr.codecs import ZstdCodec
 
 from ..errors import UserError
 from ..io.atomic import put_in_place, remove
+from ..io.namelist import ATTRIBUTE
 from ..io.output import MARK
 from ..io.packed import read_array
 from ..io.states import parameters_of
@@ -83,6 +84,7 @@ def _about(codec: Codec, states: xr.Dataset) -> dict[str, Any]:
     """Attributes of the store: whose latents of what they are."""
     attrs: dict[str, Any] = {"codec": codec.digest, "grid": codec.grid.digest, "fields": codec.fields.records()}
     attrs |= {"parameters": list(states.attrs["parameters"]), "schema": SCHEMA}
+    attrs |= {k: v for k, v in states.attrs.items() if k == ATTRIBUTE}
     labels = [parameters_of(states), *(states[name].values for name in NUMBERS)]
     attrs["labels"] = hashlib.sha256(b"".join(v.tobytes() for v in labels)).hexdigest()
     return attrs | {name: states[name].values.tolist() for name in NAMES}

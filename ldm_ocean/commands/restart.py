@@ -2,19 +2,21 @@
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
+from textwrap import indent
 
 import xarray as xr
 
 from ..errors import UserError
-from ..io.atomic import recover
+from ..io.atomic import recover, write_text
 from ..io.lock import only_writer
-from ..io.nemo import ENDING, LAYOUT, check_name, day_of, difference, read_grid, season_of, start_fields, write_restart
-from ..io.output import OVERWRITE, check_apart, check_free, mark, name_of_call
-from ..io.restart_rules import NOTE, check_restart
+from ..io.namelist import beside, check_run, read_namelist, start_block, time_step
+from ..io.nemo import ENDING, LAYOUT, check_name, difference, read_grid, season_of, start_fields, write_restart
+from ..io.output import OVERWRITE, check_apart, check_free, in_comment, mark, name_of_call
+from ..io.restart_rules import NOTE, Finding, check_restart
 from ..io.run import read_run
 from ..io.states import is_canonical, open_states
 from ..io.times import IDEAL_YEAR
@@ -46,7 +48,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--member", type=int, action="append", help="number of the state in the store, from 0; repeat (default: all)"
     )
     parser.add_argument("--template", type=Path, help="a restart of your own configuration: what we do not know stays")
-    parser.add_argument("--rdt", type=float, help="time step of the run [s]; default: the file's own, if it tells")
+    parser.add_argument("--rdt", type=float, help="time step of the run [s]; default: by its namelist or template")
+    parser.add_argument(
+        "--namelist",
+        type=Path,
+        help="that of the run, to be compared with the states (default: namelist_cfg beside OUT)",
+    )
     parser.add_argument("--regrid", action="store_true", help="interpolate states of another grid, then stabilise")
     parser.add_argument("--overwrite", action="store_true", help=OVERWRITE)
     parser.add_argument("--check", type=Path, metavar="FILE", help="write nothing, judge this restart")
@@ -55,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Write and judge, or only judge; exit code 1 where NEMO would stop or the run be spoilt."""
     if args.check is not None:
-        if args.states or args.out or args.member or args.template or args.regrid:
+        if args.states or args.out or args.member or args.template or args.namelist or args.regrid:
             raise UserError("--check judges a file that is there: give only --mesh and --rdt with it")
         good = _judge(args.check, read_grid(_mesh(args)), args.rdt)
     elif not args.states or args.out is None:
@@ -63,7 +70,7 @@ def run(args: argparse.Namespace) -> None:
     elif not args.out.resolve().parent.is_dir():
         raise UserError(f"no folder {args.out.resolve().parent}: create it first")
     else:
-        check_apart(args.out, [path for path in (*args.states, args.template, args.mesh) if path])
+        check_apart(args.out, _inputs(args))
         with only_writer(args.out):
             good = _for_veros(args) if args.out.name.endswith(VEROS_ENDING) else _for_nemo(args)
     if not good:
@@ -83,18 +90,23 @@ def _for_nemo(args: argparse.Namespace) -> bool:
     check_name(args.out)
     states, grid = _states(args.states, args.mesh), read_grid(_mesh(args))
     grid = replace(grid, equation_of_state=states.attrs.get("equation_of_state"))
+    namelist = args.namelist or beside(args.out)
+    groups = read_namelist(namelist) if namelist else {}
+    args.rdt = args.rdt or time_step(groups)
     good = True
     for number, path, state, own in _chosen(args, states, grid, ENDING):
         kt = write_restart(path, state, grid, args.template, args.rdt, own)
-        print(f"{path}: state {number}\n{_namelist(path, kt, season_of(state))}")
-        good &= _judge(path, grid, args.rdt)
+        block = start_block(path, kt, season_of(state))
+        write_text(_beside(path), in_comment(own) + block)
+        print(f"{path}: state {number}\n{indent(block, '  ')}", end="")
+        good &= _judge(path, grid, args.rdt, check_run(state, groups, namelist) if namelist else [])
     return good
 
 
 def _for_veros(args: argparse.Namespace) -> bool:
     """Write Veros' restarts of the basin that ``simulate`` runs; the state's number seeds the weather."""
-    if args.template or args.rdt or args.mesh:
-        raise UserError("--mesh, --template and --rdt are NEMO's: for Veros the basin tells them")
+    if args.template or args.rdt or args.mesh or args.namelist:
+        raise UserError("--mesh, --template, --namelist and --rdt are NEMO's: for Veros the basin tells them")
     if find_spec("veros") is None:
         raise UserError("Veros is not installed: pip install 'ldm_ocean[sim]'")
     from ..simulate import restart
@@ -134,11 +146,12 @@ def _chosen(
     """(number, file, state, mark) of every state asked for; UserError before the first where a file may not be
     written."""
     files = _files(args, states.sizes["sample"], ending)
-    inputs = [path for path in (*args.states, args.template, args.mesh) if path]
+    inputs = _inputs(args)
     calls = {number: name_of_call(("restart", number, args.rdt, args.regrid), inputs) for number in files}
     for number, path in files.items():
-        recover(path)
-        check_free(path, inputs, calls[number], args.overwrite)
+        for written in (path, _beside(path)) if ending == ENDING else (path,):
+            recover(written)
+            check_free(written, inputs, calls[number], args.overwrite)
     for number, path in files.items():
         state = states.isel(sample=[number]).load()
         if args.regrid and difference(state, grid) is not None:
@@ -158,21 +171,18 @@ def _files(args: argparse.Namespace, count: int, ending: str) -> dict[int, Path]
     return {number: args.out.with_name(f"{stem}_m{number:03d}{ending}") for number in numbers}
 
 
-def _namelist(path: Path, kt: int | None, season: float | None) -> str:
-    """The lines to set; where the file has no date the first step alone tells the model the season."""
-    if kt is not None:
-        date = f"nn_it000 = {kt + 1}, nn_rstctl = 2"
-    elif season is not None:
-        date = f"nn_it000 = {day_of(season)} * 86400 / rn_Dt + 1, nn_rstctl = 0"
-    else:
-        date = "nn_rstctl = 0"
-    folder = path.resolve().parent
-    return f"  &namrun: ln_rstart = .true., cn_ocerst_in = '{path.stem}', cn_ocerst_indir = '{folder}', {date}"
+def _beside(path: Path) -> Path:
+    """The file of the namelist group that starts NEMO from the restart ``path``."""
+    return path.with_suffix(".namelist")
 
 
-def _judge(path: Path, grid: OceanGrid, rdt: float | None) -> bool:
-    """Print every finding; True where there are only notes."""
-    findings = check_restart(path, grid, rdt)
+def _inputs(args: argparse.Namespace) -> list[Path]:
+    return [path for path in (*args.states, args.template, args.mesh, args.namelist) if path]
+
+
+def _judge(path: Path, grid: OceanGrid, rdt: float | None, findings: Iterable[Finding] = ()) -> bool:
+    """Print every finding, those of the file after others; True where there are only notes."""
+    findings = [*findings, *check_restart(path, grid, rdt)]
     for finding in findings:
         print(f"  {finding}")
     return all(f.kind == NOTE for f in findings)

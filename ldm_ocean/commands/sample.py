@@ -48,6 +48,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     parser.add_argument("--strict", action="store_true", help="refuse parameters outside the training range")
+    parser.add_argument(
+        "--extrapolate", action="store_true", help="accept parameters farther outside the training range than its width"
+    )
 
 
 def run(args: argparse.Namespace) -> None:
@@ -77,6 +80,7 @@ def _drawn(args: argparse.Namespace, parameters: dict[str, float]) -> xr.Dataset
         stabilise=args.stabilise,
         currents=args.currents,
         strict=args.strict,
+        extrapolate=args.extrapolate,
     )
 
 

@@ -60,8 +60,13 @@ class ParameterScaler(nn.Module):
             self.register_buffer(key, torch.zeros(len(self.names), dtype=torch.float64))
 
     def fit(self, values: np.ndarray) -> "ParameterScaler":
-        """From training parameters (sample, P)."""
+        """From training parameters (sample, P); UserError for one of a single value, of which nothing can be learnt."""
         physical = torch.as_tensor(values, dtype=torch.float64)
+        if fixed := [k for k, same in zip(self.names, (physical == physical[:1]).all(0), strict=True) if same]:
+            raise UserError(
+                f"{', '.join(fixed)} has the same value in every training setting: prepare settings of other values, "
+                "or all of them without it"
+            )
         self.low.copy_(physical.amin(0))
         self.high.copy_(physical.amax(0))
         self.logarithmic.copy_(((self.low > 0) & (self.high > LOG_SPAN * self.low)).double())
@@ -78,16 +83,13 @@ class ParameterScaler(nn.Module):
         logarithmic = self.logarithmic.bool()
         return torch.where(logarithmic, torch.log(torch.where(logarithmic, values.clamp_min(1e-300), 1.0)), values)
 
-    def vector(self, parameters: dict[str, float]) -> tuple[torch.Tensor, list[str]]:
-        """A dictionary → physical (P,) and a warning for each value outside the training range.
-
-        UserError for unknown, missing or non-finite parameters.
-        """
+    def vector(self, parameters: dict[str, float]) -> torch.Tensor:
+        """A dictionary → physical (P,). UserError for unknown, missing or non-finite parameters."""
         for name in parameters:
             if name not in self.names:
                 raise UserError(f"unknown parameter {name!r}{nearest(name, self.names)}")
-        warnings, values = [], []
-        for i, name in enumerate(self.names):
+        values = []
+        for name in self.names:
             if name not in parameters:
                 raise UserError(f"parameter {name!r} is missing: give all of {', '.join(self.names)}")
             try:
@@ -96,8 +98,18 @@ class ParameterScaler(nn.Module):
                 value = np.nan
             if not np.isfinite(value):
                 raise UserError(f"parameter {name}={parameters[name]!r} is not a number: give a finite value")
-            low, high = float(self.low[i]), float(self.high[i])
-            if not low <= value <= high:
-                warnings.append(f"{name}={value:g} lies outside the training range [{low:g}, {high:g}]")
             values.append(value)
-        return torch.tensor(values, dtype=torch.float64), warnings
+        return torch.tensor(values, dtype=torch.float64)
+
+    def outside(self, values: torch.Tensor) -> list[tuple[str, float]]:
+        """A line for each of the physical ``values`` (P,) outside its training range, and how many widths of the range
+        it lies outside, on the scale of the parameter."""
+        low, high, asked = (self._transform(v) for v in (self.low, self.high, values.to(self.low)))
+        widths = torch.maximum(low - asked, asked - high) / (high - low).clamp_min(1e-300)
+        return [
+            (f"{name}={value:g} lies outside the training range [{a:g}, {b:g}]", width)
+            for name, value, a, b, width in zip(
+                self.names, values.tolist(), self.low.tolist(), self.high.tolist(), widths.tolist(), strict=True
+            )
+            if width > 0
+        ]

@@ -80,13 +80,18 @@ def day_of(season: float) -> int:
     return round(season % 1.0 * IDEAL_YEAR) or int(IDEAL_YEAR)
 
 
+def date_of(day: int) -> int:
+    """yyyymmdd of a ``day`` counted from 1, the first of year 1, in months of 30 days."""
+    year, rest = divmod(day - 1, int(IDEAL_YEAR))
+    return 10000 * (year + 1) + 100 * (rest // 30 + 1) + rest % 30 + 1
+
+
 def calendar(season: float, rdt: float) -> dict[str, float]:
     """kt, ndastp, adatrj, ntime of a state of ``season`` (share of the year) for time steps of ``rdt`` [s]."""
     if not rdt > 0 or SECONDS_PER_DAY % rdt:
         raise UserError(f"a time step of {rdt:g} s does not divide the day, as NEMO wants it: correct --rdt")
     day = day_of(season)
-    month, number = divmod(day - 1, 30)
-    values = (day * SECONDS_PER_DAY / rdt, 10000 + 100 * (month + 1) + number + 1, day, 0)
+    values = (day * SECONDS_PER_DAY / rdt, date_of(day), day, 0)
     return dict(zip(LAYOUT["calendar"], map(float, values), strict=True))
 
 

@@ -1,7 +1,8 @@
 """What a command may write over: its own unfinished or identical work, and what it is told to, if it wrote that itself.
 
 Results carry a mark, the command and the name of the call that made them: an attribute of NetCDF, HDF5 and Zarr, a key
-of JSON. Folders that a command works in hold it as a file. What has no mark is somebody else's and stays.
+of JSON, a comment in a namelist. Folders that a command works in hold it as a file. What has no mark is somebody else's
+and stays.
 """
 
 import hashlib
@@ -66,6 +67,11 @@ def mark(command: str, call: str) -> str:
     return json.dumps({"command": command, "call": call})
 
 
+def in_comment(mark: str) -> str:
+    """A line that carries the ``mark`` in a Fortran namelist."""
+    return f"! {MARK} {mark}\n"
+
+
 def check_free(path: Path, inputs: Iterable[Path], call: str, overwrite: bool) -> None:
     """UserError unless the call of this name may write ``path`` (see ``result``)."""
     check_apart(path, inputs)
@@ -126,7 +132,9 @@ def _read(path: Path) -> str:
     if classic:  # netCDF-3, as some templates are
         with netCDF4.Dataset(path) as data:
             return data.getncattr(MARK)
-    return json.loads(path.read_text(encoding="utf-8"))[MARK]
+    text = path.read_text(encoding="utf-8")
+    first = text.split("\n", 1)[0]
+    return first.removeprefix(in_comment("").rstrip("\n")) if first.startswith("!") else json.loads(text)[MARK]
 
 
 def name_of_call(asked: object, files: Iterable[Path]) -> str:

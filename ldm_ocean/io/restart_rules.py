@@ -5,7 +5,8 @@ first steps. ``spoils``: it runs, and is wrong. ``note``: what the modeller shou
 
 Three rules are judgements. The step before may differ from now by what one step can do: on every level, the median
 |φⁿ − φⁿ⁻¹| stays below 5e-3 of the standard deviation of φⁿ over all water (real runs at 4°: below 6e-4). Currents
-cross no cell in one step: |u| Δt/e1 + |v| Δt/e2 < 1. And no more than 1 % of the volume has N² < −1e-8 s⁻².
+cross no cell in one step: |u| Δt/e1 + |v| Δt/e2 < 1. And of the stratification Σ V|N²| no more than 10 % has N² < 0:
+files of which 2 % of the volume had N² < −1e-8 s⁻², a few per mille of it, ran like stabilised ones.
 """
 
 import re
@@ -19,7 +20,7 @@ import numpy as np
 from ..errors import UserError
 from ..ocean.grid import OceanGrid
 from ..physics.eos import expansion
-from ..physics.stratification import buoyancy_frequency, least_stable, strongly_unstable_volume
+from ..physics.stratification import buoyancy_frequency, inverted_share, least_stable, strongly_unstable_volume
 from .names import Names
 from .nemo import LAYOUT, open_netcdf
 from .run import DEFAULT_EQUATION
@@ -29,7 +30,7 @@ STOPS, SPOILS, NOTE = "stops", "spoils", "note"
 PIECE = re.compile(r"_\d+\.nc$")
 ONE_STEP = 5e-3
 NEUTRAL = -1e-8  # s⁻², what mixed layers have
-MUCH_UNSTABLE = 1.0  # % of the volume; NEMO's own restarts have 0.001
+MUCH_INVERTED = 10.0  # % of the stratification; what is generated has up to 1 unless it is stabilised
 
 
 @dataclass(frozen=True)
@@ -253,10 +254,12 @@ def columns_are_stable(r: Restart):
     temperature, salinity = (np.where(wet, np.nan_to_num(r.values(k)), 0.0) for k in (t, s))
     depth = np.broadcast_to(r.grid["gdept"][:, None, None], wet.shape)
     frequency = buoyancy_frequency(temperature, salinity, depth, expansion(name))
-    share = float(strongly_unstable_volume(frequency, volume, NEUTRAL))
-    least = float(least_stable(frequency, volume))
-    text = f"{share:.3f} % of the volume has N² < {NEUTRAL:g} s⁻² (by {name}), the least is {least:.2g}"
-    if share > MUCH_UNSTABLE:
+    share, inverted = strongly_unstable_volume(frequency, volume, NEUTRAL), float(inverted_share(frequency, volume))
+    text = (
+        f"{inverted:.3g} % of the stratification (volume times |N²|, by {name}) is upside down, {share:.3f} % of the "
+        f"volume has N² < {NEUTRAL:g} s⁻², the least is {least_stable(frequency, volume):.2g}"
+    )
+    if inverted > MUCH_INVERTED:
         yield SPOILS, f"{text}: it will convect at once; stabilise the states (`sample --stabilise`)"
     else:
         yield NOTE, text

@@ -1,6 +1,5 @@
 """The files of one simulation, opened together: their grid, their variables joined by time, their states one by one."""
 
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -27,18 +26,19 @@ class Step:
     source: Source
     index: int
     day: float
-    season: float
 
 
 @dataclass(frozen=True)
 class Run:
     """The open files of one simulation: canonical mesh, steps of each variable, whether overlap columns are ``cut``.
 
-    ``guessed``: cell sizes follow from coordinates alone, for want of a mesh.
+    ``seasons``: share of the year of each state, NaN where the files do not tell. ``guessed``: cell sizes follow from
+    coordinates alone, for want of a mesh.
     """
 
     grid: xr.Dataset
     timeline: dict[str, list[Step]]
+    seasons: np.ndarray
     names: Names
     cut: bool
     guessed: bool
@@ -69,7 +69,7 @@ class Run:
                     frame = Frame(*(a[..., 1:-1] for a in (frame.values, frame.hole, frame.zero)))
                 check_values(frame, name, self.names, mask, f"{step.source.path}, step {step.index}")
                 state[name] = np.where(mask, frame.values, np.nan).astype("float32")
-            yield state, float(np.nan_to_num(step.season))
+            yield state, float(self.seasons[number])
 
     def load(self, setting: str) -> xr.Dataset:
         """All states in memory, in the form of a store: equilibrium states of one ``setting``, without parameters."""
@@ -86,13 +86,15 @@ class Run:
 def read_run(
     sources: list[Path], mesh: Path | None = None, mapping: Path | None = None,
     variables: list[str] | None = None, equation_of_state: str | None = None,
+    season: float | list[float] | str | None = None,
 ) -> Run:  # fmt: skip
     """Open the files of one simulation.
 
     Files that hold different variables are joined by time, files that hold the same ones are put one after another.
     What the files hold becomes the states' variables, unless ``variables`` names canonical ones. ``mesh`` is a
-    mesh_mask; without it mask and metrics come from the files' land and coordinates. UserError for anything that does
-    not fit.
+    mesh_mask; without it mask and metrics come from the files' land and coordinates. ``season`` goes before their
+    dates: a share of the year, one for each state in order of time, or a variable of the files. UserError for anything
+    that does not fit.
     """
     names = Names.load(mapping)
     if not sources:
@@ -112,7 +114,8 @@ def read_run(
     grid, cut = _fitted(grid, timeline, names)
     equation = equation_of_state or veros.equation_of_state(settings) or DEFAULT_EQUATION
     grid = grid.assign_attrs(equation_of_state=equation, x_overlap=int(cut), variables=list(timeline))
-    return Run(grid, timeline, names, cut, guessed)
+    seasons = _dated(timeline) if season is None else _told(season, timeline)
+    return Run(grid, timeline, seasons, names, cut, guessed)
 
 
 def _timeline(sources: list[Source], names: Names, wanted: list[str] | None) -> dict[str, list[Step]]:
@@ -120,13 +123,13 @@ def _timeline(sources: list[Source], names: Names, wanted: list[str] | None) -> 
     timeline = {}
     for name in names.variables:
         found = [s for s in sources if name in s.variables]
-        steps = [Step(s, i, s.times.days[i], s.times.season[i]) for s in found for i in range(len(s.times.days))]
+        steps = [Step(s, i, s.times.days[i]) for s in found for i in range(len(s.times.days))]
         if steps and all(np.isfinite(step.day) for step in steps):
             steps.sort(key=lambda step: step.day)
             for a, b in pairwise(steps):
                 if b.day - a.day < 1e-6 and a.source is not b.source:
                     raise UserError(f"{name} at one time is in {a.source.path} and {b.source.path}: give it once")
-        if steps:
+        if found:
             timeline[name] = steps
     for name in wanted or []:
         if name not in timeline:
@@ -147,9 +150,40 @@ def _timeline(sources: list[Source], names: Names, wanted: list[str] | None) -> 
             raise UserError(f"{name} has {len(others)} time steps, {first} {len(steps)}: give files of the same times")
         if any(abs(a.day - b.day) > 1e-3 for a, b in zip(steps, others, strict=True)):
             raise UserError(f"{name} and {first} lie at different times: give files of the same times")
-    if any(np.isnan(step.season) for step in steps):
-        print("warning: the files tell no date, season is set to 0", file=sys.stderr)
     return timeline
+
+
+def _dated(timeline: dict[str, list[Step]]) -> np.ndarray:
+    """Season of each state (N,), by whichever file has a date; NaN where none has."""
+    return np.fmax.reduce([[step.source.times.season[step.index] for step in steps] for steps in timeline.values()])
+
+
+def _told(season: float | list[float] | str, timeline: dict[str, list[Step]]) -> np.ndarray:
+    """The same (N,), as asked for."""
+    count = len(next(iter(timeline.values())))
+    if isinstance(season, str):
+        values = np.fmax.reduce([[_at(step, season) for step in steps] for steps in timeline.values()])
+    else:
+        try:
+            values = np.ravel(np.asarray(season, "float64"))
+        except (TypeError, ValueError):
+            values = np.array(np.nan)
+    if values.size not in (1, count):
+        raise UserError(f"{values.size} seasons for {count} states: give one, or one for each (--season)")
+    if not ((values >= 0) & (values <= 1)).all():
+        raise UserError(f"season={season} is not a share of the year at every state: give 0 to 1 (--season)")
+    return np.broadcast_to(values % 1.0, count)
+
+
+def _at(step: Step, name: str) -> float:
+    """What the variable ``name`` says of one step; NaN in a file that lacks it."""
+    data = step.source.data
+    if name not in data.variables:
+        return np.nan
+    values = np.ravel(data[name].values)
+    if values.dtype.kind not in "fiu" or values.size not in (1, len(step.source.times.days)):
+        raise UserError(f"{name} in {step.source.path} is not one number for each state: it cannot be the season")
+    return float(values[step.index if values.size > 1 else 0])
 
 
 def _listed(sources: list[Source]) -> str:

@@ -180,6 +180,8 @@ class Source:
             values = self._values(raw, step, variable.deep).astype("float64")
             divisor = self.divisor(variable)
             thickness = self._values(divisor, step, True).astype("float64") if divisor else None
+        except UserError:
+            raise
         except (OSError, RuntimeError, ValueError) as error:
             raise UserError(f"cannot read {raw} in {self.path} ({error}): is the file whole?") from error
         land = self.names.land

@@ -33,10 +33,10 @@ def read_times(data: xr.Dataset, dim: str | None, calendars: dict[str, str]) -> 
     unknown = np.full(count, np.nan)
     if {"ndastp", "adatrj"} <= set(data.variables) and count == 1:  # a NEMO restart
         return Times(np.atleast_1d(float(data["adatrj"])), np.atleast_1d(_season_of_restart(data)))
-    if dim is None or dim not in data.variables:
+    if dim is None or dim not in data.variables or data[dim].dims != (dim,) or data[dim].dtype.kind not in "fiu":
         return Times(unknown, unknown)
     values, units = np.asarray(data[dim].values, "float64"), str(data[dim].attrs.get("units", ""))
-    if " since " in units and np.isfinite(values).all():
+    if " since " in units and count and np.isfinite(values).all():
         return _calendar_times(values, units, data[dim].attrs.get("calendar", "standard"), calendars)
     if units.lower() in ("days", "day"):
         return Times(values, values % IDEAL_YEAR / IDEAL_YEAR)

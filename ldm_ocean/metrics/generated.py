@@ -27,7 +27,8 @@ def model_functions(model) -> tuple[Callable[..., Tensor], Callable[[Tensor], Te
         return torch.from_numpy(fields.stack(data.rename({dim: "sample"}) if dim != "sample" else data, grid))
 
     def generate(parameters, season, members, seed, **options):
-        return states(model.sample(parameters, members=members, seed=seed, season=season, **options), "member")
+        drawn = model.sample(parameters, members=members, seed=seed, season=season, extrapolate=True, **options)
+        return states(drawn, "member")
 
     def reconstruct(x):
         return states(model.decode(model.encode(fields.unstack(x.numpy(), grid))), "sample")

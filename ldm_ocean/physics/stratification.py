@@ -55,6 +55,15 @@ def strongly_unstable_volume(frequency, volume, limit: float = -1e-8):
     return 100 * (pair * (frequency < limit)).sum((-3, -2, -1)) / pair.sum()
 
 
+def inverted_share(frequency, volume):
+    """100 · ΣV|N²|[N² < 0] / ΣV|N²| over wet pairs [%], shape (...): how much of the stratification is upside down.
+
+    0 in an ocean without any. ``volume`` [m³] is (depth, y, x), 0 on land.
+    """
+    weight = pair_volume(volume) * abs(frequency)
+    return 100 * (weight * (frequency < 0)).sum((-3, -2, -1)) / weight.sum((-3, -2, -1)).clip(min=1e-300)
+
+
 def least_stable(frequency, volume):
     """Smallest N² [s⁻²] of any wet pair, shape (...)."""
     wet = (volume[:-1] > 0) & (volume[1:] > 0)

@@ -14,6 +14,7 @@ from ..generative.denoiser import CURVES, training_sigma
 from ..generative.guidance import ClassifierFree
 from ..generative.prior import decompose, seasonal
 from ..generative.sampling import STEPS, generator, member_noise, noise_levels, sample
+from ..io.namelist import shared_by
 from .config import DiffusionConfig, DiffusionModel, named
 
 VALIDATION_NOISE = 4  # draws of noise for each validation state
@@ -160,5 +161,6 @@ class DiffusionTask(nn.Module):
         """Write the denoiser with its parameter scaling, and the codec it belongs to."""
         about = {"shape": self.shape, "curve": self.options.curve, "settings": len(self.model.prior.settings)}
         about |= {"codec": self.codec.digest, "prior": self.prior_fit}
+        about |= shared_by(np.unique(self.latents.setting[self.train_index]), self.latents.attrs)
         artefacts.save_generator(folder, self.model, self.scaler, about)
         artefacts.save_codec(folder, self.codec)

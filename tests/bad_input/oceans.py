@@ -44,7 +44,7 @@ def prepare_a_truncated_file(p):
     return ["prepare", truncate(p.output()), "--mesh", p.mesh(), "--out", p.folder / "new.zarr"]
 
 
-@case("is not NAME=VALUE")
+@case("cannot read parameter 'wind=strong'")
 def prepare_a_parameter_that_is_no_number(p):
     return prepare(p, "--parameter", "wind=strong")
 

@@ -35,6 +35,16 @@ def sample_out_of_range_when_strict(p):
     return sample(p, "--strict", parameters=["wind=9", "mixing=4e-5"])
 
 
+@case("wind=9 lies outside the training range")
+def sample_far_out_of_range(p):
+    return sample(p, parameters=["wind=9", "mixing=4e-5"])
+
+
+@case("are not finite")
+def sample_under_guidance_beyond_all_reason(p):
+    return sample(p, "--guidance", "1e38")
+
+
 @case("no model at")
 def sample_from_a_missing_folder(p):
     return sample(p, model=p.folder / "nowhere")

@@ -1,6 +1,8 @@
 """Bad input: one line that says what is wrong, exit code 2, nothing left behind; and help that shows an example."""
 
 import json
+import os
+import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -62,10 +64,11 @@ def test_bad_input_is_one_line_with_exit_code_2_and_leaves_nothing_behind(name, 
 
 
 def test_a_warning_is_one_line_with_the_training_range_and_the_sample_is_written(road, tmp_path, capsys):
-    arguments = sample(Place(road, tmp_path), "--members", "1", parameters=["wind=9", "mixing=4e-5"])
+    arguments = sample(Place(road, tmp_path), "--members", "1", parameters=["wind=0.25", "mixing=4e-5"])
     cli.main([str(a) for a in arguments])
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("warning: wind=9 lies outside the training range [0.")
+    assert line.startswith("warning: wind=0.25 lies outside the training range [0.")
+    assert "wind=0.25" in open_states(tmp_path / "s.zarr").attrs["outside_training_range"]
     assert [f.name for f in tmp_path.iterdir()] == ["s.zarr"]
 
 
@@ -123,3 +126,19 @@ def test_help_of_the_training_scripts_shows_an_example(script, monkeypatch, caps
     monkeypatch.setattr(sys, "argv", [f"{script}.py", "--help"])
     import_module(script).main()
     assert f"{script}.py experiment=demo" in capsys.readouterr().out
+
+
+def shell(line: str, **environment) -> subprocess.CompletedProcess:
+    """Run ``line`` in bash; ``{}`` in it is ``ldm-ocean``."""
+    line = line.format(f"{sys.executable} -m ldm_ocean")
+    return subprocess.run(["bash", "-c", line], capture_output=True, text=True, env={**os.environ, **environment})
+
+
+def test_a_reader_that_has_seen_enough_ends_the_command_without_a_word():
+    done = shell("set -o pipefail; {} restart --help | sleep 0", PYTHONUNBUFFERED="")
+    assert (done.stderr, done.returncode) == ("", 141)
+
+
+def test_a_terminal_that_knows_no_arrow_gets_the_text_without_it():
+    done = shell("{} restart --help", PYTHONIOENCODING="ascii", PYTHONUTF8="0")
+    assert (done.stderr, done.returncode) == ("", 0) and "States ? files that NEMO" in " ".join(done.stdout.split())

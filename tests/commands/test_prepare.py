@@ -193,7 +193,7 @@ def test_a_yaml_map_names_variables_units_dimensions_and_land(tmp_path):
 
 def test_a_variable_the_library_never_heard_of_comes_through_a_map(tmp_path):
     data = made_up()
-    data["dic"] = (data.so * 0.06).drop_attrs()
+    data["dic"] = (data.so * 0.06).drop_attrs(deep=False)
     entry = {"to": "dic", "point": "t", "deep": True, "units": "mol m-3", "range": [0, 10]}
     (tmp_path / "map.yaml").write_text(yaml.safe_dump({"variables": {"dic": entry}}))
     states = prepared(data, tmp_path, mapping=tmp_path / "map.yaml")

@@ -46,6 +46,14 @@ def _good(folder, name="good.nc"):
     return save(made_up(), folder / name).name
 
 
+def _undated(folder, *options):
+    save(made_up().drop_vars("time"), folder / "in.nc")
+    return ["in.nc", *options]
+
+
+DIC = "variables: {dic: {to: dic, point: t, deep: true}}"
+
+
 def _truncated(folder):
     shutil.copy(NEMO / "DINO_1m_grid_T.nc", folder / "cut.nc")
     with open(folder / "cut.nc", "r+b") as f:
@@ -84,7 +92,7 @@ BAD = {
         "toce is 29.*Kelvin",
     ),
     "Kelvin without units": (
-        lambda f: _changed(f, lambda d: d.assign(thetao=(d.thetao + 273.15).drop_attrs())),
+        lambda f: _changed(f, lambda d: d.assign(thetao=(d.thetao + 273.15).drop_attrs(deep=False))),
         "Kelvin",
     ),
     "salinity in kg/kg said to be PSU": (
@@ -143,7 +151,41 @@ BAD = {
         "did you mean 'soce'",
     ),
     "a map that is not YAML": (lambda f: [_good(f), "--map", _text(f, "m.yaml", "a: [")], "is not readable YAML"),
-    "a parameter without a value": (lambda f: [_good(f), "--parameter", "rn_ztau0"], "is not NAME=VALUE"),
+    "a parameter without a value": (lambda f: [_good(f), "--parameter", "rn_ztau0"], "has no value .*rn_ztau0=VALUE"),
+    "a parameter that is no number": (lambda f: [_good(f), "--parameter", "p=strong"], "name=value with a number"),
+    "a parameter given twice": (lambda f: [_good(f), "--parameter", "p=1", "--parameter", "p=2"], "'p' is given twice"),
+    **{
+        f"a parameter called {name}": (lambda f, name=name: [_good(f), "--parameter", f"{name}=1"], "cannot be called")
+        for name in ("toce", "ssh", "setting", "split", "season", "equilibrium", "tmask", "nav_lat", "depth", "member")
+    },
+    **{
+        f"a parameter called {name}": (lambda f, name=name: [_good(f), "--parameter", f"{name}=1"], "letters, digits")
+        for name in ("../../evil", "zarr.json", "", "a b")
+    },
+    "a parameter with the name of a mapped variable": (
+        lambda f: [_good(f), "--map", _text(f, "m.yaml", DIC), "--parameter", "dic=1"],
+        "cannot be called 'dic'",
+    ),
+    **{
+        f"a parameter that is {value}": (lambda f, value=value: [_good(f), "--parameter", f"p={value}"], "finite value")
+        for value in ("nan", "inf", "-inf")
+    },
+    "no time steps": (
+        lambda f: [save(made_up().isel(time=slice(0)), f / "in.nc", {"time": {"dtype": "f8"}}).name],
+        "hold no time step",
+    ),
+    "two dimensions that a map calls samples": (
+        lambda f: [
+            save(made_up().expand_dims(run=["a", "b"]), f / "in.nc").name,
+            *("--map", _text(f, "m.yaml", "dimensions: {run: sample}")),
+        ],
+        "two of one role",
+    ),
+    "several states without a date": (lambda f: _undated(f), "tell no date for 2 states: say it with --season"),
+    "seasons of another number": (lambda f: _undated(f, "--season", "0,0.2,0.4"), "3 seasons for 2 states"),
+    "a season in days": (lambda f: _undated(f, "--season", "15"), "not a share of the year"),
+    "a season that no file has": (lambda f: _undated(f, "--season", "phase"), "season=phase is not a share"),
+    "a season of every cell": (lambda f: _undated(f, "--season", "thetao"), "not one number for each state"),
     "an existing store": (lambda f: _two_settings(f), "out.zarr exists"),
     "one setting in two splits": (
         lambda f: _two_settings(f, "--append", "--setting", "one", "--split", "test", "--parameter", "p=1"),

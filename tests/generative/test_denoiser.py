@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from ldm_ocean.autoencoder.codec import IdentityCodec
-from ldm_ocean.generative.conditions import Condition, season_angle
+from ldm_ocean.errors import UserError
+from ldm_ocean.generative.conditions import Condition, ParameterScaler, season_angle
 from ldm_ocean.generative.denoiser import Denoiser, sigma_of_time, time_of_sigma, training_sigma
 from ldm_ocean.generative.dit import DiT
 from ldm_ocean.generative.guidance import ClassifierFree
@@ -95,6 +96,11 @@ def test_a_new_transformer_returns_the_prior_s_own_denoiser():
     c, z, sigma = condition(5, 3, 4), torch.randn(5, 3, 4), torch.rand(5) + 0.1
     expected = c.mean + 0.25 / (0.25 + sigma[:, None, None] ** 2) * (z - c.mean)
     assert torch.allclose(denoiser(z, sigma, c), expected, atol=1e-5)
+
+
+def test_a_parameter_of_one_value_is_refused_for_nothing_can_be_learnt_of_it():
+    with pytest.raises(UserError, match=r"^mixing has the same value in every training setting"):
+        ParameterScaler(["wind", "mixing"]).fit(np.array([[0.1, 5.0], [0.2, 5.0], [0.3, 5.0]]))
 
 
 def test_what_is_dropped_has_no_influence():

@@ -134,7 +134,7 @@ SPOILT = {
     "no step before": (_without("sshb"), NOTE, "no sshb: the first step is a forward"),
     "no turbulence": (_without("en", "dissl"), NOTE, "no en, dissl: turbulence starts cold"),
     "no light before": (_without("qsr_hc_b"), NOTE, "no qsr_hc_b"),
-    "heavy above light": (_upside_down, SPOILS, "% of the volume has N² < .*convect at once"),
+    "heavy above light": (_upside_down, SPOILS, "% of the stratification .* is upside down.*convect at once"),
 }
 
 
@@ -171,6 +171,17 @@ def test_date_and_step_are_told_apart_beyond_the_days_of_a_real_calendar(day, of
     _all("adatrj", day)(data, grid)
     _all("ndastp", 20000 + (dated // 30 + 1) * 100 + dated % 30 + 1)(data, grid)
     assert ("follows the former" in judged(data, tmp_path, grid)[NOTE]) == (abs(off) > 2)
+
+
+def test_weakly_unstable_water_which_nemo_mixes_without_harm_is_a_note(grid, tmp_path):
+    data = raw(WHOLE)
+    for now, before in (("tn", "tb"), ("sn", "sb")):
+        for name in (now, before):
+            data[name].values[0, 0, 20:30] = data[name].values[0, 1, 20:30] - (0.002 if name[0] == "t" else 0)
+    found = judged(data, tmp_path, grid)
+    assert not found[STOPS] and not found[SPOILS], found
+    share = re.search(r"([\d.]+) % of the volume has N² < -1e-08", found[NOTE])
+    assert float(share[1]) > 5
 
 
 def test_a_file_of_one_rank_is_told_by_its_name(grid, tmp_path):

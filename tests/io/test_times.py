@@ -47,3 +47,9 @@ def test_the_date_alone_tells_the_season_where_the_steps_do_not():
 def test_seasons_are_half_a_year_apart_at_most_and_alike_from_either_side(a, b):
     assert days_apart(a, b) == pytest.approx(days_apart(b, a), abs=1e-9)
     assert days_apart(a, b) <= 180 + 1e-9 and days_apart(a, a + 1) == pytest.approx(0, abs=1e-9)
+
+
+@pytest.mark.parametrize("axis", [("t", ["a", "b"]), (("t", "y"), np.zeros((2, 3)))])
+def test_an_axis_of_names_or_of_two_dimensions_tells_no_time(axis):
+    times = read_times(xr.Dataset({"t": axis}), "t", {})
+    assert np.isnan(times.days).all() and np.isnan(times.season).all() and len(times.days) == 2

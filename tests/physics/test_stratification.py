@@ -7,7 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ldm_ocean.physics.eos import G, equation_of_state, expansion
-from ldm_ocean.physics.stratification import buoyancy_frequency, density_steps, least_stable, strongly_unstable_volume
+from ldm_ocean.physics.stratification import (
+    buoyancy_frequency,
+    density_steps,
+    inverted_share,
+    least_stable,
+    strongly_unstable_volume,
+)
 
 NZ, NY, NX = 4, 3, 2
 DEPTH = np.array([5.0, 20.0, 60.0, 200.0])[:, None, None]
@@ -52,3 +58,13 @@ def test_only_wet_pairs_count_and_they_count_by_volume():
         assert float(strongly_unstable_volume(n2, v)) == pytest.approx(100 * 3 / (3 + 3 + 1 + 1))
         assert float(strongly_unstable_volume(n2, v, limit=-1e-9)) == pytest.approx(100 * 4 / 8)
         assert float(least_stable(n2, v)) == -2e-8
+
+
+def test_what_is_upside_down_counts_by_how_strongly_it_is():
+    volume = np.ones((3, 1, 4))
+    frequency = np.array([[[3e-5, -1e-6, 0.0, 7.0]], [[6e-5, -3e-6, 0.0, 7.0]]])
+    volume[..., 3] = 0  # land
+    for f, v in both(frequency, volume):
+        assert float(inverted_share(f, v)) == pytest.approx(100 * 4 / 94)
+        assert float(inverted_share(0 * f, v)) == 0
+        assert float(inverted_share(-f, 5 * v)) == pytest.approx(100 * 90 / 94)
