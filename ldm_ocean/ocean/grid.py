@@ -59,8 +59,10 @@ class OceanGrid:
     @property
     def period(self) -> float | None:
         """Length of a periodic x axis [°], None where x is closed."""
-        lon = self.mesh["nav_lon"]
-        return float((lon.max() - lon.min()) * lon.shape[1] / max(lon.shape[1] - 1, 1)) if self.periodic_x else None
+        if not self.periodic_x:
+            return None
+        lon = np.unwrap(self.mesh["nav_lon"], period=360.0, axis=1)  # row for row: some may begin across the dateline
+        return float(np.ptp(lon, axis=1).max() * lon.shape[1] / max(lon.shape[1] - 1, 1))
 
     def volume(self, point: str = "t") -> np.ndarray:
         """Cell volume e1·e2·e3·mask [m³] at T, U or V points, (depth, y, x), 0 on land."""
