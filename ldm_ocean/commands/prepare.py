@@ -10,7 +10,7 @@ from tqdm import tqdm
 from ..errors import UserError
 from ..io.lock import only_writer
 from ..io.output import check_apart, name_of_call
-from ..io.run import DEFAULT_EQUATION, read_run
+from ..io.run import read_run
 from ..io.states import check_names, open_states
 from ..io.store import CALLS, StateWriter
 from ..ocean.grid import OceanGrid
@@ -19,10 +19,10 @@ from ..physics.eos import EQUATIONS
 EXAMPLES = """examples:
   NEMO means (T, U and V files of one run) with its mesh:
     ldm-ocean prepare run1_grid_T.nc run1_grid_U.nc run1_grid_V.nc --mesh mesh_mask.nc --out states.zarr \\
-        --setting run1 --parameter rn_ztau0=0.2 --parameter rn_tstar_n=5
+        --equation-of-state seos --setting run1 --parameter rn_ztau0=0.2 --parameter rn_tstar_n=5
   a second run into the same store, kept for testing:
-    ldm-ocean prepare run2_*.nc --mesh mesh_mask.nc --out states.zarr --setting run2 --split test \\
-        --parameter rn_ztau0=0.3 --parameter rn_tstar_n=5 --append
+    ldm-ocean prepare run2_*.nc --mesh mesh_mask.nc --out states.zarr --equation-of-state seos \\
+        --setting run2 --split test --parameter rn_ztau0=0.3 --parameter rn_tstar_n=5 --append
   NEMO restarts:          ldm-ocean prepare *_restart.nc --mesh mesh_mask.nc --out states.zarr
   Veros averages:         ldm-ocean prepare acc.averages.nc --out acc.zarr
   a Veros restart:        ldm-ocean prepare acc.restart.h5 --mesh acc.snapshot.nc --out acc.zarr
@@ -77,7 +77,7 @@ def _check_same(out: Path, grid: xr.Dataset, fields: dict, setting: str, split: 
             f"{out} holds {', '.join(sorted(known))}, the files {', '.join(sorted(fields))}: give the same variables"
         )
     for key in ("parameters", "equation_of_state", "x_overlap"):
-        mine, theirs = grid.attrs[key], old.attrs.get(key)
+        mine, theirs = grid.attrs.get(key), old.attrs.get(key)
         if mine != theirs:
             raise UserError(f"{out} has {key} {theirs}, this call {mine}: give the same, in the same order")
     splits = set(old.split.values[old.setting.values == setting])
@@ -111,7 +111,7 @@ def add_arguments(parser: argparse.ArgumentParser):
     parser.add_argument(
         "--equation-of-state",
         choices=list(EQUATIONS),
-        help=f"default: the source's own if it tells, else {DEFAULT_EQUATION}",
+        help="of files that do not tell their own: without it, nothing that needs density can be done with the states",
     )
     parser.add_argument("--append", action="store_true", help="add to the store if it exists")
 
