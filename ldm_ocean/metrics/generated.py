@@ -61,11 +61,13 @@ class StoredStates:
 
 
 def score_model(model, store: xr.Dataset, config: EvaluateConfig) -> dict:
-    """``evaluate`` and ``score_context`` of an ``OceanLDM`` on the settings of ``store``."""
+    """``evaluate`` and ``score_context`` of an ``OceanLDM`` on the settings of ``store``; the latter if it may."""
     model.grid.check_same(OceanGrid.from_dataset(store), "the store", "prepare its states on the model's mesh")
     generate, reconstruct = model_functions(model)
     baselines = Baselines.fit(training_states(store), model.grid, model.fields, config.baselines)
     result = evaluate(generate, store, model.grid, model.fields, baselines, config, reconstruct)
+    if not model.knows_context:
+        return result
 
     def continue_from(parameters, season, context, members, seed):
         return generate(parameters, season, members, seed, context=context)
