@@ -79,6 +79,8 @@ def score_model(model, store: xr.Dataset, config: EvaluateConfig) -> dict:
 def score_store(generated: xr.Dataset, truth: xr.Dataset, config: EvaluateConfig) -> dict:
     """``evaluate`` of stored generated states on the settings of ``truth`` whose parameters they have."""
     grid = OceanGrid.from_dataset(truth)
+    mend = "give the store that the states were generated for, or one on their grid"
+    grid.check_same(OceanGrid.from_dataset(generated), "the store of generated states", mend)
     fields = Fields.from_dataset(truth, [k for k in Fields.from_dataset(truth).names if k in generated])
     names = list(truth.attrs["parameters"])
     stored = StoredStates(generated, grid, fields, names)
