@@ -74,7 +74,8 @@ def is_identity(folder: Path) -> bool:
 
 def save_generator(folder: Path, denoiser: Denoiser, scaler: ParameterScaler, about: dict) -> None:
     """Write denoiser and parameter scaler; ``about`` holds ``shape`` (width, depth, heads), ``curve``, ``codec``,
-    ``settings`` (how many the prior knows), and ``namelist`` where those of the training settings are known.
+    ``settings`` (how many the prior knows), ``context`` (whether it was trained beside unfinished states), and
+    ``namelist`` where those of the training settings are known.
     """
     tensors = {f"denoiser.{k}": v for k, v in denoiser.state_dict().items()}
     tensors |= {f"scaler.{k}": v for k, v in scaler.state_dict().items()}

@@ -82,6 +82,11 @@ class OceanLDM:
         }
 
     @property
+    def knows_context(self) -> bool:
+        """Whether it was trained beside unfinished states."""
+        return self.about.get("context", True)
+
+    @property
     def device(self) -> torch.device:
         return self.codec.token_mean.device
 
@@ -142,6 +147,8 @@ class OceanLDM:
             raise UserError(f"season={season:g} is not a share of the year: give 0 to 1")
         if not math.isfinite(guidance):
             raise UserError(f"guidance={guidance} is not a number: give 1 for none")
+        if context is not None and not self.knows_context:
+            raise UserError("this model was trained without unfinished states: sample without a context")
         residuals = self._residuals(constraints)
         asked = self._scaled(parameters, strict, extrapolate).expand(members, -1)
         angle = season_angle(torch.full((members,), season, device=self.device))

@@ -20,7 +20,7 @@ def raw(path: Path) -> xr.Dataset:
 
 
 def states_of(*paths: Path, mesh: Path) -> xr.Dataset:
-    return read_run(list(paths), mesh).load("states")
+    return read_run(list(paths), mesh, equation_of_state="seos").load("states")
 
 
 def save_mesh(mesh: xr.Dataset, path: Path) -> Path:

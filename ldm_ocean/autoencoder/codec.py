@@ -59,12 +59,20 @@ class Codec(nn.Module):
     def positions(self, level: int) -> torch.Tensor:
         """(cells, 3) of a pyramid level: latitude [°], longitude [°], depth [m], mean over wet fine cells; 0 if dry."""
         wet = self.pyramid[0].mask.double()
-        coordinates = (self.grid["nav_lat"], self.grid["nav_lon"], self.grid["gdept"][:, None, None])
-        full = [np.broadcast_to(c, self.grid.shape).astype("float64") for c in coordinates]
-        sums = torch.cat([torch.from_numpy(c)[None, None] * wet for c in full] + [wet])
+        given, angle = self.grid["nav_lon"], np.deg2rad(self.grid["nav_lon"])
+        coordinates = (self.grid["nav_lat"], given, self.grid["gdept"][:, None, None], np.cos(angle), np.sin(angle))
+        full = [
+            torch.from_numpy(np.broadcast_to(c, self.grid.shape).astype("float64"))[None, None] for c in coordinates
+        ]
+        sums = torch.cat([c * wet for c in full] + [wet])
+        ends = torch.cat([torch.where(wet > 0, sign * full[1], -torch.inf) for sign in (1, -1)])  # east, minus west
         for stride in self.strides[:level]:
             sums = space_to_depth(sums, stride).sum(1, keepdim=True)
-        return (sums[:3] / sums[3:].clamp_min(1)).flatten(1).T.float()
+            ends = space_to_depth(ends, stride, -torch.inf).amax(1, keepdim=True)
+        means = sums[:3] / sums[5:].clamp_min(1)
+        around = torch.rad2deg(torch.atan2(sums[4], sums[3]))
+        means[1] = torch.where(ends.sum(0) > 180, around, means[1])  # ±180°, or 0 and 360°, meet within the cell
+        return means.flatten(1).T.float()
 
     def normalise(self, states: torch.Tensor) -> torch.Tensor:
         """Physical states → normalised anomalies, exactly 0 on land whatever stood there."""

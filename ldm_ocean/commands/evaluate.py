@@ -11,7 +11,7 @@ from ..errors import UserError
 from ..io.atomic import write_text
 from ..io.output import MARK, OVERWRITE
 from ..io.output import result as output
-from ..io.run import DEFAULT_EQUATION, read_run
+from ..io.run import read_run
 from ..io.states import is_canonical, open_states
 from ..metrics.config import EvaluateConfig, load_config
 from ..metrics.description import score_states
@@ -21,7 +21,8 @@ from ..physics.eos import EQUATIONS
 ABREAST = 4  # settings beside each other in a table
 EXAMPLES = """examples:
   ldm-ocean evaluate states.zarr --config configs/evaluate/dino.yaml         box means, transports … of any states
-  ldm-ocean evaluate DINO_00172800_restart.nc --mesh mesh_mask.nc            the same of one restart, nothing stored
+  ldm-ocean evaluate DINO_00172800_restart.nc --mesh mesh_mask.nc --equation-of-state seos
+                                                                             the same of one restart, nothing stored
   ldm-ocean evaluate data/dino-coarse --model pretrained/dino-coarse         a model on the store's test settings,
                                                                              beside baselines from its training ones
   ldm-ocean evaluate samples.zarr --reference data/dino-coarse               stored ensembles, on settings they cover
@@ -44,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser):
     parser.add_argument(
         "--equation-of-state",
         choices=list(EQUATIONS),
-        help=f"of a file: default the source's own if it tells, else {DEFAULT_EQUATION}",
+        help="of a file that does not tell its own: without it, nothing about density is scored",
     )
     parser.add_argument("--config", help="splits, members, regions (configs/evaluate/*.yaml)")
     parser.add_argument("--out", default="metrics.json", help="where the scores go (default: %(default)s)")

@@ -16,7 +16,7 @@ from ..io.lock import only_writer
 from ..io.namelist import ATTRIBUTE
 from ..io.names import Names
 from ..io.output import check_apart, name_of_call
-from ..io.run import DEFAULT_EQUATION, Run, read_run
+from ..io.run import Run, read_run
 from ..io.simulations import (
     TABLES,
     Simulation,
@@ -35,12 +35,13 @@ from .sample import assignments
 EXAMPLES = """examples:
   NEMO means (T, U and V files of one run) with its mesh:
     ldm-ocean prepare run1_grid_T.nc run1_grid_U.nc run1_grid_V.nc --mesh mesh_mask.nc --out states.zarr \\
-        --setting run1 --parameter rn_ztau0=0.2 --parameter rn_tstar_n=5
+        --equation-of-state seos --setting run1 --parameter rn_ztau0=0.2 --parameter rn_tstar_n=5
   a second run into the same store, kept for testing:
-    ldm-ocean prepare run2_*.nc --mesh mesh_mask.nc --out states.zarr --setting run2 --split test \\
-        --parameter rn_ztau0=0.3 --parameter rn_tstar_n=7 --append
+    ldm-ocean prepare run2_*.nc --mesh mesh_mask.nc --out states.zarr --equation-of-state seos \\
+        --setting run2 --split test --parameter rn_ztau0=0.3 --parameter rn_tstar_n=7 --append
   many runs in one call, from a table with the columns files, setting, split; parameters as their namelist_cfg has them:
-    ldm-ocean prepare runs.csv --mesh mesh_mask.nc --parameter rn_ztau0 --parameter rn_tstar_n --out states.zarr
+    ldm-ocean prepare runs.csv --mesh mesh_mask.nc --equation-of-state seos --parameter rn_ztau0 \\
+        --parameter rn_tstar_n --out states.zarr
   NEMO restarts:          ldm-ocean prepare *_restart.nc --mesh mesh_mask.nc --out states.zarr
   Veros averages:         ldm-ocean prepare acc.averages.nc --out acc.zarr
   a Veros restart:        ldm-ocean prepare acc.restart.h5 --mesh acc.snapshot.nc --out acc.zarr
@@ -157,7 +158,7 @@ def _check_alike(fields: dict, attrs: dict, run: Run, where: str) -> None:
             "give the same variables"
         )
     for key in ("equation_of_state", "x_overlap"):
-        if (mine := run.grid.attrs[key]) != (theirs := attrs.get(key)):
+        if (mine := run.grid.attrs.get(key)) != (theirs := attrs.get(key)):
             raise UserError(f"{where} has {key} {theirs}, these files {mine}: give the same")
 
 
@@ -198,7 +199,7 @@ def add_arguments(parser: argparse.ArgumentParser):
     parser.add_argument(
         "--equation-of-state",
         choices=list(EQUATIONS),
-        help=f"default: the source's own if it tells, else {DEFAULT_EQUATION}",
+        help="of files that do not tell their own: without it, nothing that needs density can be done with the states",
     )
     parser.add_argument("--append", action="store_true", help="add to the store if it exists")
 

@@ -23,7 +23,7 @@ from ..io.times import IDEAL_YEAR
 from ..ocean import adjust
 from ..ocean.grid import OceanGrid
 from ..ocean.regrid import regrid
-from ..physics.eos import differentiable
+from ..physics.eos import EQUATIONS, differentiable
 
 VEROS_ENDING = ".restart.h5"
 EXAMPLES = """examples:
@@ -31,7 +31,7 @@ EXAMPLES = """examples:
   ldm-ocean restart samples.zarr --mesh mesh_mask.nc --template OWN_00172800_restart.nc --out run/DINO_restart.nc
       (all members: run/DINO_m000_restart.nc, run/DINO_m001_restart.nc …)
   ldm-ocean restart samples.zarr --mesh other_mesh_mask.nc --regrid --rdt 2700 --out run/DINO_restart.nc
-  ldm-ocean restart --check run/DINO_restart.nc --mesh mesh_mask.nc
+  ldm-ocean restart --check run/DINO_restart.nc --mesh mesh_mask.nc --equation-of-state seos
   ldm-ocean restart samples.zarr --out run/dino.restart.h5          for the basin of `ldm-ocean simulate`, on Veros
 exit code: 0 nothing but notes, 1 NEMO would stop or the run be spoilt, 2 bad input
 """
@@ -55,6 +55,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="that of the run, to be compared with the states (default: namelist_cfg beside OUT)",
     )
     parser.add_argument("--regrid", action="store_true", help="interpolate states of another grid, then stabilise")
+    parser.add_argument(
+        "--equation-of-state", choices=list(EQUATIONS), help="of a file that does not tell, to judge and mend stability"
+    )
     parser.add_argument("--overwrite", action="store_true", help=OVERWRITE)
     parser.add_argument("--check", type=Path, metavar="FILE", help="write nothing, judge this restart")
 
@@ -63,8 +66,11 @@ def run(args: argparse.Namespace) -> None:
     """Write and judge, or only judge; exit code 1 where NEMO would stop or the run be spoilt."""
     if args.check is not None:
         if args.states or args.out or args.member or args.template or args.namelist or args.regrid:
-            raise UserError("--check judges a file that is there: give only --mesh and --rdt with it")
-        good = _judge(args.check, read_grid(_mesh(args)), args.rdt)
+            raise UserError(
+                "--check judges a file that is there: give only --mesh and --rdt, --equation-of-state with it"
+            )
+        grid = replace(read_grid(_mesh(args)), equation_of_state=args.equation_of_state)
+        good = _judge(args.check, grid, args.rdt)
     elif not args.states or args.out is None:
         raise UserError("give states and --out, or a file to --check")
     elif not args.out.resolve().parent.is_dir():
@@ -88,7 +94,7 @@ def regridded(states: xr.Dataset, grid: OceanGrid) -> xr.Dataset:
 def _for_nemo(args: argparse.Namespace) -> bool:
     """Write NEMO's restarts; whether all of them are good."""
     check_name(args.out)
-    states, grid = _states(args.states, args.mesh), read_grid(_mesh(args))
+    states, grid = _states(args), read_grid(_mesh(args))
     grid = replace(grid, equation_of_state=states.attrs.get("equation_of_state"))
     namelist = args.namelist or beside(args.out)
     groups = read_namelist(namelist) if namelist else {}
@@ -113,7 +119,7 @@ def _for_veros(args: argparse.Namespace) -> bool:
     from ..simulate.dino import Dino
     from ..simulate.pool import the_model
 
-    ocean, states = Dino(), _states(args.states, None)
+    ocean, states = Dino(), _states(args)
     if lacking := [k for k in ocean.ranges if k not in states.coords]:
         raise UserError(f"the states do not tell {', '.join(lacking)}: the basin cannot run without")
     model = the_model(ocean)
@@ -134,10 +140,14 @@ def _mesh(args: argparse.Namespace) -> Path:
     return args.mesh
 
 
-def _states(paths: list[Path], mesh: Path | None) -> xr.Dataset:
+def _states(args: argparse.Namespace) -> xr.Dataset:
+    paths = args.states
     if len(paths) == 1 and (paths[0].is_dir() or is_canonical(paths[0])):
+        if args.equation_of_state:
+            raise UserError(f"{paths[0]} is no file: --equation-of-state was given to `ldm-ocean prepare`")
         return open_states(paths[0])
-    return read_run(paths, mesh).load(paths[0].name.split(".")[0])
+    run = read_run(paths, args.mesh, equation_of_state=args.equation_of_state)
+    return run.load(paths[0].name.split(".")[0])
 
 
 def _chosen(
@@ -147,7 +157,8 @@ def _chosen(
     written."""
     files = _files(args, states.sizes["sample"], ending)
     inputs = _inputs(args)
-    calls = {number: name_of_call(("restart", number, args.rdt, args.regrid), inputs) for number in files}
+    asked = ("restart", args.rdt, args.regrid, args.equation_of_state)
+    calls = {number: name_of_call((*asked, number), inputs) for number in files}
     for number, path in files.items():
         for written in (path, _beside(path)) if ending == ENDING else (path,):
             recover(written)

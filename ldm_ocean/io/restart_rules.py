@@ -23,7 +23,7 @@ from ..physics.eos import expansion
 from ..physics.stratification import buoyancy_frequency, inverted_share, least_stable, strongly_unstable_volume
 from .names import Names
 from .nemo import LAYOUT, open_netcdf
-from .run import DEFAULT_EQUATION
+from .run import EQUATION_UNKNOWN
 from .times import IDEAL_YEAR, SAME_SEASON, SECONDS_PER_DAY, days_apart, season_of_date, season_of_step
 
 STOPS, SPOILS, NOTE = "stops", "spoils", "note"
@@ -250,7 +250,10 @@ def columns_are_stable(r: Restart):
     t, s = (LAYOUT["now"][k] for k in ("toce", "soce"))
     if not (r.fits(t) and r.fits(s)):
         return
-    wet, name, volume = r.grid["tmask"], r.grid.equation_of_state or DEFAULT_EQUATION, r.grid.volume()
+    if (name := r.grid.equation_of_state) is None:
+        yield NOTE, f"the equation of state is not known: {EQUATION_UNKNOWN}"
+        return
+    wet, volume = r.grid["tmask"], r.grid.volume()
     temperature, salinity = (np.where(wet, np.nan_to_num(r.values(k)), 0.0) for k in (t, s))
     depth = np.broadcast_to(r.grid["gdept"][:, None, None], wet.shape)
     frequency = buoyancy_frequency(temperature, salinity, depth, expansion(name))

@@ -1,5 +1,6 @@
 """The files of one simulation, opened together: their grid, their variables joined by time, their states one by one."""
 
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,13 +11,14 @@ import numpy as np
 import xarray as xr
 
 from ..errors import UserError, nearest
+from ..physics.eos import EQUATIONS
 from . import mesh as meshes
 from . import veros
 from .checks import check_grid, check_values, shape_of
 from .names import Names
 from .source import Frame, Source, open_source
 
-DEFAULT_EQUATION = "seos"  # NEMO's idealised configurations
+EQUATION_UNKNOWN = f"what needs density is left out, give --equation-of-state ({', '.join(EQUATIONS)})"
 
 
 @dataclass(frozen=True)
@@ -93,8 +95,9 @@ def read_run(
     Files that hold different variables are joined by time, files that hold the same ones are put one after another.
     What the files hold becomes the states' variables, unless ``variables`` names canonical ones. ``mesh`` is a
     mesh_mask; without it mask and metrics come from the files' land and coordinates. ``season`` goes before their
-    dates: a share of the year, one for each state in order of time, or a variable of the files. UserError for anything
-    that does not fit.
+    dates: a share of the year, one for each state in order of time, or a variable of the files. The equation of state
+    is never guessed: where neither the files nor ``equation_of_state`` tell, the states have none, with a warning.
+    UserError for anything that does not fit.
     """
     names = Names.load(mapping)
     if not sources:
@@ -112,8 +115,11 @@ def read_run(
         cyclic = settings.get("enable_cyclic_x") if names.periodic_x is None else names.periodic_x
         grid = meshes.derive_mesh(_providers(timeline, mesh_source), cyclic)
     grid, cut = _fitted(grid, timeline, names)
-    equation = equation_of_state or veros.equation_of_state(settings) or DEFAULT_EQUATION
-    grid = grid.assign_attrs(equation_of_state=equation, x_overlap=int(cut), variables=list(timeline))
+    grid = grid.assign_attrs(x_overlap=int(cut), variables=list(timeline))
+    if equation := equation_of_state or veros.equation_of_state(settings):
+        grid.attrs["equation_of_state"] = equation
+    elif {"toce", "soce"} <= timeline.keys():
+        warnings.warn(f"the files tell no equation of state: {EQUATION_UNKNOWN}", stacklevel=2)
     seasons = _dated(timeline) if season is None else _told(season, timeline)
     return Run(grid, timeline, seasons, names, cut, guessed)
 

@@ -4,6 +4,7 @@ Whatever the file does, ``Source.read`` returns (depth, y, x) or (y, x), depth g
 latitude growing with y where the file tells, in canonical units. Nothing but the state asked for is read from disk.
 """
 
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +20,8 @@ from .untrusted import open_group
 
 HUGE = 1e15  # nothing in an ocean is larger: a fill value without the attribute
 ORDER = ("sample", "depth", "y", "x")
+DEGREES = {"nav_lat": 90.0, "nav_lon": 540.0}  # the most that coordinates reach, unrolled round the globe or not
+METRES = re.compile(r"k?m|(kilo)?met(re|er)s?", re.IGNORECASE)
 AXES = {"T": "sample", "Z": "depth", "Y": "y", "X": "x"}
 STANDARD_ROLES = {"time": "sample", "depth": "depth", "latitude": "y", "longitude": "x"}
 
@@ -121,7 +124,10 @@ class Source:
 
     @cached_property
     def horizontal(self) -> dict[str, np.ndarray]:
-        """``nav_lat``, ``nav_lon`` [degrees] on the plane, in file order, as far as the file has them."""
+        """``nav_lat``, ``nav_lon`` [degrees] on the plane, in file order, as far as the file has them.
+
+        UserError for metres in their place.
+        """
         out = {}
         sizes = self.plane
         for target in ("nav_lat", "nav_lon"):
@@ -134,9 +140,18 @@ class Source:
                 other = [d for d in ("y", "x") if d not in array.dims]
                 full = array.expand_dims({d: sizes[d] for d in other}).transpose("y", "x").values.astype("float64")
                 if np.isfinite(full).all() and np.ptp(full) > 0:
+                    self._check_degrees(raw, full, DEGREES[target])
                     out[target] = full
                     break
         return out
+
+    def _check_degrees(self, raw: str, values: np.ndarray, most: float):
+        units, far = str(self.data[raw].attrs.get("units", "")), np.abs(values).max()
+        if METRES.fullmatch(units.strip()) or far > most:
+            raise UserError(
+                f"{raw} in {self.path} is no angle (up to {far:.6g} {units}): give degrees; on an f- or β-plane "
+                "latitude is where the Earth's f is that of the model, as in the channel of `ldm-ocean simulate`"
+            )
 
     def _plane_of(self, raw: str) -> xr.DataArray | None:
         array = self.data[raw]

@@ -1,7 +1,8 @@
 """What a generator must beat: ensembles made of the training states and of linear algebra.
 
     Climatology           training states of the same season, whatever their parameters
-    NearestSetting        states of the same season of the training setting nearest in scaled parameter space
+    NearestSetting        states of the same season of the training setting nearest in scaled parameter space, or of all
+                          those that are equally near
     EofRegression         EOF coefficients regressed linearly on the parameters, with resampled residuals (``eof``)
     EofGaussianProcess    the same by kriging
 
@@ -26,6 +27,7 @@ from .eof import EofGaussianProcess, EofRegression
 from .scale import ParameterScale
 
 SEASON_WINDOW = 1 / 8  # of a year, to either side
+TIE = 1e-9  # difference of two distances, in ranges of the parameters, that is none
 
 
 class Climatology:
@@ -40,7 +42,7 @@ class Climatology:
 
 
 class NearestSetting:
-    """States of the season asked for from the nearest training setting, drawn without replacement."""
+    """States of the season asked for from the nearest training settings, drawn without replacement."""
 
     def fit(self, states: Tensor, parameters: np.ndarray, season: np.ndarray, settings: np.ndarray) -> "NearestSetting":
         self.states, self.season, self.settings = states, np.asarray(season), np.asarray(settings)
@@ -48,12 +50,13 @@ class NearestSetting:
         self.places = self.scale(parameters)
         return self
 
-    def nearest(self, parameters: np.ndarray) -> str:
-        """Name of the training setting with the smallest Euclidean distance in scaled parameters."""
-        return str(self.settings[np.linalg.norm(self.places - self.scale(parameters), axis=-1).argmin()])
+    def nearest(self, parameters: np.ndarray) -> list[str]:
+        """The training settings at the smallest Euclidean distance in scaled parameters: one, or several at a tie."""
+        distance = np.linalg.norm(self.places - self.scale(parameters), axis=-1)
+        return np.unique(self.settings[distance <= distance.min() + TIE]).tolist()
 
     def sample(self, parameters: np.ndarray, season: float, members: int, seed: int) -> Tensor:
-        own = np.flatnonzero(self.settings == self.nearest(parameters))
+        own = np.flatnonzero(np.isin(self.settings, self.nearest(parameters)))
         return self.states[own[_draw(in_season(self.season[own], season), members, seed)]]
 
 

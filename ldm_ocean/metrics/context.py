@@ -16,6 +16,7 @@ from ..ocean.fields import Fields
 from ..ocean.grid import OceanGrid
 from .accumulators import StateError
 from .baselines import in_season
+from .truth import seed_of
 
 Continue = Callable[[dict[str, float], float, xr.Dataset, int, int], Tensor]
 """(parameters, season, context, members, seed) → (M, V, D, Y, X)."""
@@ -45,7 +46,8 @@ def score_context(
             season = float(own.season[i])
             targets = states[finished[in_season(own.season.values[finished], season)]]
             parameters = {k: float(own[k][i]) for k in truth.attrs["parameters"]}
-            drawn = continue_from(parameters, season, own.isel(sample=[i]), members, seed)
+            noise = seed_of(seed, "context", str(own.setting.values[i]), int(i))
+            drawn = continue_from(parameters, season, own.isel(sample=[i]), members, noise)
             for target in targets:
                 errors["context"].update(states[i][None], target[None])
                 errors["member"].update(drawn, target.expand_as(drawn))

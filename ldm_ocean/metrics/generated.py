@@ -62,11 +62,13 @@ class StoredStates:
 
 
 def score_model(model, store: xr.Dataset, config: EvaluateConfig) -> dict:
-    """``evaluate`` and ``score_context`` of an ``OceanLDM`` on the settings of ``store``."""
+    """``evaluate`` and ``score_context`` of an ``OceanLDM`` on the settings of ``store``; the latter if it may."""
     model.grid.check_same(OceanGrid.from_dataset(store), "the store", "prepare its states on the model's mesh")
     generate, reconstruct = model_functions(model)
     baselines = Baselines.fit(training_states(store), model.grid, model.fields, config.baselines)
     result = evaluate(generate, store, model.grid, model.fields, baselines, config, reconstruct)
+    if not model.knows_context:
+        return result
 
     def continue_from(parameters, season, context, members, seed):
         return generate(parameters, season, members, seed, context=context)
@@ -78,6 +80,8 @@ def score_model(model, store: xr.Dataset, config: EvaluateConfig) -> dict:
 def score_store(generated: xr.Dataset, truth: xr.Dataset, config: EvaluateConfig) -> dict:
     """``evaluate`` of stored generated states on the settings of ``truth`` whose parameters they have."""
     grid = OceanGrid.from_dataset(truth)
+    mend = "give the store that the states were generated for, or one on their grid"
+    grid.check_same(OceanGrid.from_dataset(generated), "the store of generated states", mend)
     fields = Fields.from_dataset(truth, [k for k in Fields.from_dataset(truth).names if k in generated])
     names = list(truth.attrs["parameters"])
     stored = StoredStates(generated, grid, fields, names)

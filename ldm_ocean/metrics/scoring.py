@@ -26,7 +26,7 @@ from .bootstrap import bootstrap
 from .config import EvaluateConfig
 from .diagnostics import Diagnostics
 from .kernels import fair_crps, ratio
-from .truth import Truth, verifying_states
+from .truth import Truth, seed_of, verifying_states
 
 MODEL, RECONSTRUCTION, SIMULATION, REFERENCE = "model", "reconstruction", "simulation", "climatology"
 CENTRAL = (0.025, 0.975)  # the quantiles between which a diagnostic lies most of the time
@@ -88,7 +88,7 @@ def evaluate(
     for name, split in tqdm(chosen, unit="setting", desc="evaluate", disable=None):
         own = Truth.of(truth, name, fields, grid, config.verifying)
         against = {"truth": own.states} | ({RECONSTRUCTION: reconstruct(own.states)} if reconstruct else {})
-        ensembles = {k: _ensembles(method, own, config) for k, method in methods.items()}
+        ensembles = {k: _ensembles(method, own, config, name) for k, method in methods.items()}
         if yardstick:
             ensembles[SIMULATION] = own.simulated()
         if reconstruct:
@@ -127,8 +127,9 @@ def _by_name(truth, baseline) -> Generate:
     return lambda p, season, members, seed: baseline.sample(np.array([p[k] for k in order]), season, members, seed)
 
 
-def _ensembles(method, truth: Truth, config) -> list[Tensor]:
-    return [method(truth.parameters, float(t), config.members, config.seed + i) for i, t in enumerate(truth.season)]
+def _ensembles(method, truth: Truth, config, setting: str) -> list[Tensor]:
+    seeds = [seed_of(config.seed, setting, i) for i in range(len(truth.season))]
+    return [method(truth.parameters, float(t), config.members, s) for t, s in zip(truth.season, seeds, strict=True)]
 
 
 def _tally(ensembles, target, volumes, mean) -> dict[str, Tally]:

@@ -6,6 +6,7 @@ sampling uncertainty of the truth, about what a perfect generator would reach (w
 the very day of the year): what differs by less, differs by chance.
 """
 
+import hashlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,6 +31,12 @@ def others_in_season(season: np.ndarray, index: int) -> np.ndarray:
     """Indices of the states but ``index`` that are of its season, at least two; ``season`` (S,) with S ≥ 3."""
     others = np.delete(np.arange(len(season)), index)
     return others[in_season(season[others], season[index])]
+
+
+def seed_of(seed: int, *what: str | int) -> int:
+    """A seed (32 bits) for ``what``, such as the setting's name: settings that shared their noise would err alike, and
+    the bootstrap takes them as independent."""
+    return int.from_bytes(hashlib.sha256(repr((seed, *what)).encode()).digest()[:4])
 
 
 @dataclass(frozen=True)

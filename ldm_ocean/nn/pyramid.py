@@ -16,15 +16,15 @@ class MaskLevel:
     fraction: torch.Tensor
 
 
-def pad_to_multiple(x: torch.Tensor, stride: Stride) -> torch.Tensor:
-    """Append zeros (land) at the far end of the last three axes until ``stride`` divides them."""
+def pad_to_multiple(x: torch.Tensor, stride: Stride, land: float = 0.0) -> torch.Tensor:
+    """Append ``land`` at the far end of the last three axes until ``stride`` divides them."""
     padding = [p for size, s in zip(reversed(x.shape[-3:]), reversed(stride), strict=True) for p in (0, -size % s)]
-    return torch.nn.functional.pad(x, padding)
+    return torch.nn.functional.pad(x, padding, value=land)
 
 
-def space_to_depth(x: torch.Tensor, stride: Stride) -> torch.Tensor:
-    """(B, C, D, Y, X) → (B, C·s, D/sd, Y/sy, X/sx); each block of fine cells becomes channels, padded with land."""
-    x = pad_to_multiple(x, stride)
+def space_to_depth(x: torch.Tensor, stride: Stride, land: float = 0.0) -> torch.Tensor:
+    """(B, C, D, Y, X) → (B, C·s, D/sd, Y/sy, X/sx); blocks of fine cells become channels, padded with ``land``."""
+    x = pad_to_multiple(x, stride, land)
     b, c, d, h, w = x.shape
     i, j, k = stride
     x = x.reshape(b, c, d // i, i, h // j, j, w // k, k).permute(0, 1, 3, 5, 7, 2, 4, 6)

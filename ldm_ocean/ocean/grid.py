@@ -5,6 +5,7 @@ in metres; U lies on the eastern, V on the northern face of its T cell.
 """
 
 import hashlib
+import warnings
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -16,6 +17,32 @@ from ..errors import UserError
 POINTS = ("t", "u", "v")
 MESH = [f"{p}mask" for p in POINTS] + [f"{e}{p}" for e in ("e1", "e2", "e3") for p in POINTS]
 MESH += ["nav_lat", "nav_lon", "gdept"]
+
+
+LEVEL = 0.01  # share of its depth within which the cells of one level lie
+
+
+def level_depths(mesh: dict[str, np.ndarray]) -> np.ndarray:
+    """Depth [m] of each level, (depth,), where ``mesh`` gives one for each cell.
+
+    Cells on the floor may be cut (partial steps), those above it lie where the level lies. Where they do not, as under
+    coordinates that follow the ground, the mean over the water stands for the level, with a warning.
+    """
+    depth, wet = mesh["gdept"], mesh["tmask"]
+    water = wet | ~wet.any((1, 2), keepdims=True)  # a level may hold nothing but land, or but floor cells
+    above_floor = wet & np.concatenate([wet[1:], np.zeros_like(wet[:1])])
+    whole = np.where(above_floor.any((1, 2), keepdims=True), above_floor, water)
+    deepest, highest = depth.max((1, 2), where=whole, initial=0), depth.min((1, 2), where=whole, initial=np.inf)
+    off = np.where(above_floor.any((1, 2)), deepest - highest, 0)
+    if (off <= LEVEL * deepest).all():
+        return deepest
+    warnings.warn(
+        f"cells of one level lie up to {off.max():.0f} m apart: their mean depth stands for the level, which is rough "
+        "for density, balance and boxes; interpolate the states to levels of one depth",
+        stacklevel=3,
+    )
+    volume = water * mesh["e1t"] * mesh["e2t"] * mesh["e3t"]
+    return (np.where(water, depth, 0) * volume).sum((1, 2)) / volume.sum((1, 2))
 
 
 @dataclass(frozen=True)
@@ -39,8 +66,8 @@ class OceanGrid:
         mesh = {k: data[k].transpose(*[d for d in order if d in data[k].dims]).values for k in MESH}
         for name in MESH[:3]:
             mesh[name] = mesh[name].astype(bool)
-        if mesh["gdept"].ndim == 3:  # a depth per cell, as under partial steps: the deepest column names the level
-            mesh["gdept"] = mesh["gdept"].reshape(len(mesh["gdept"]), -1).max(1)
+        if mesh["gdept"].ndim == 3:
+            mesh["gdept"] = level_depths(mesh)
         return cls(mesh, bool(data.attrs.get("periodic_x", 0)), data.attrs.get("equation_of_state"))
 
     def __getitem__(self, name: str) -> np.ndarray:
@@ -59,8 +86,10 @@ class OceanGrid:
     @property
     def period(self) -> float | None:
         """Length of a periodic x axis [°], None where x is closed."""
-        lon = self.mesh["nav_lon"]
-        return float((lon.max() - lon.min()) * lon.shape[1] / max(lon.shape[1] - 1, 1)) if self.periodic_x else None
+        if not self.periodic_x:
+            return None
+        lon = np.unwrap(self.mesh["nav_lon"], period=360.0, axis=1)  # row for row: some may begin across the dateline
+        return float(np.ptp(lon, axis=1).max() * lon.shape[1] / max(lon.shape[1] - 1, 1))
 
     def volume(self, point: str = "t") -> np.ndarray:
         """Cell volume e1·e2·e3·mask [m³] at T, U or V points, (depth, y, x), 0 on land."""

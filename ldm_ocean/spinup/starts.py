@@ -2,7 +2,7 @@
 
 generated         members of the diffusion model
 fixed             the same, stabilised and balanced
-nearest_setting   states of the nearest training setting
+nearest_setting   states of the nearest training setting, or settings where several are equally near
 eof_gp            Gaussian-process regression of EOF coefficients
 truth             states of a simulation with these very parameters: a restart that nothing is wrong with
 rest              the ocean at rest, as the model begins by itself

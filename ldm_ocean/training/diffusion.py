@@ -1,5 +1,6 @@
 """Stage two: learn the distribution of spun-up latents given parameters, season and, sometimes, a context state."""
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -25,8 +26,8 @@ class DiffusionTask(nn.Module):
 
     Targets are equilibrium states about the mean state of their own setting: how well the mean state of another one is
     known is the prior's business. Beside a context, they are about the mean state that the other settings predict, so
-    that the network learns what a context tells of it. Contexts are unfinished states of the same simulation (or any
-    of its states where there are none).
+    that the network learns what a context tells of it. Contexts are unfinished states of the same simulation; where
+    there are none, states are learnt without: a finished one would give the target away.
     """
 
     device_marker: torch.Tensor
@@ -47,7 +48,12 @@ class DiffusionTask(nn.Module):
             self.train_index = self._select(config.data.train)
         with named("data.validation"):
             self.held_out = self._select(config.data.validation)
+        self.options: DiffusionModel = config.model
         self.contexts = self._contexts()
+        trained = [self.contexts[name] for name in self.latents.setting[self.train_index]]
+        self.knows_context = config.model.drop_context < 1 and any(map(len, trained))
+        if config.model.drop_context < 1 and not self.knows_context:
+            warnings.warn("no unfinished states to train on: the model will know no context", stacklevel=2)
         self.shape = {k: getattr(config.model, k) for k in ("width", "depth", "heads")}
         self.scaler = ParameterScaler(self.latents.attrs["parameters"]).fit(self.latents.parameters[self.train_index])
         self.asked = self.scaler(torch.from_numpy(self.latents.parameters))
@@ -63,7 +69,6 @@ class DiffusionTask(nn.Module):
             self.latents.values[i], self.asked[i], self.season[i], self.latents.setting[i]
         )
         self.own, self.predicted, self.variability = self._mean_states()
-        self.options: DiffusionModel = config.model
         self.seed, self.size = config.train.seed, len(self.train_index)
         self.register_buffer("device_marker", torch.zeros(()), persistent=False)
 
@@ -87,13 +92,10 @@ class DiffusionTask(nn.Module):
         return own, predicted, variability
 
     def _contexts(self) -> dict[str, np.ndarray]:
-        """Setting → indices of its states that may serve as context."""
-        out = {}
-        for name in np.unique(self.latents.setting):
-            own = np.flatnonzero(self.latents.setting == name)
-            unfinished = own[~self.latents.equilibrium[own]]
-            out[name] = unfinished if len(unfinished) else own
-        return out
+        """Setting → indices of its unfinished states, which may serve as context."""
+        setting, unfinished = self.latents.setting, ~self.latents.equilibrium
+        contexts = {name: np.flatnonzero((setting == name) & unfinished) for name in np.unique(setting)}
+        return contexts
 
     def batch(self, indices: list[int], positions: range) -> dict:
         """Clean latents, noise, noise levels and conditions, each from (seed, position) alone."""
@@ -106,8 +108,9 @@ class DiffusionTask(nn.Module):
     def _row(self, index: int, draw: torch.Generator) -> dict:
         z = self.own[index] + self.variability[index]
         uniform = torch.rand(4, generator=draw)
-        has_context = uniform[3] >= self.options.drop_context
         contexts = self.contexts[self.latents.setting[index]]
+        has_context = (uniform[3] >= self.options.drop_context) & (len(contexts) > 0)
+        context = self.latents.values[int(contexts[int(uniform[1] * len(contexts))])] if has_context else 0 * z
         return {
             "z": z + self.options.latent_noise * torch.randn(z.shape, generator=draw),
             "noise": torch.randn(z.shape, generator=draw),
@@ -115,7 +118,7 @@ class DiffusionTask(nn.Module):
             "parameters": self.asked[index],
             "season": self.season[index],
             "mean": (self.predicted if has_context else self.own)[index],
-            "context": self.latents.values[int(contexts[int(uniform[1] * len(contexts))])],
+            "context": context,
             "has_parameters": (uniform[2] >= self.options.drop_parameters).float(),
             "has_context": has_context.float(),
         }
@@ -160,7 +163,7 @@ class DiffusionTask(nn.Module):
     def publish(self, folder: Path) -> None:
         """Write the denoiser with its parameter scaling, and the codec it belongs to."""
         about = {"shape": self.shape, "curve": self.options.curve, "settings": len(self.model.prior.settings)}
-        about |= {"codec": self.codec.digest, "prior": self.prior_fit}
+        about |= {"codec": self.codec.digest, "prior": self.prior_fit, "context": self.knows_context}
         about |= shared_by(np.unique(self.latents.setting[self.train_index]), self.latents.attrs)
         artefacts.save_generator(folder, self.model, self.scaler, about)
         artefacts.save_codec(folder, self.codec)

@@ -1,6 +1,7 @@
 """Scores of a generator beside the baselines, from a store to metrics.json."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -138,9 +139,12 @@ class Stub:
 
     def __init__(self, store, grid, fields):
         self.grid, self.fields, self.generate = grid, fields, oracle(store, grid, fields)
+        self.knows_context = True
 
     def sample(self, parameters, members, seed, season, context=None):
         states = self.fields.unstack(self.generate(parameters, season, members, seed).numpy(), self.grid)
+        mesh = self.grid.to_dataset()
+        states = states.merge(mesh).assign_attrs(mesh.attrs)
         return states.rename(sample="member").assign_coords(season=season, **parameters)
 
     def encode(self, data):
@@ -159,7 +163,8 @@ def test_a_model_and_its_stored_samples_score_alike(store, grid, fields, result)
     parameters = {k: float(truth[k][0]) for k in ("wind", "mixing")}
     members = model.sample(parameters, 6, 0, float(truth.season[0]))
     config = EvaluateConfig(splits=["test"], members=6, verifying=1)
-    for form in (members, members.rename(member="sample"), members.expand_dims("setting")):
+    by_setting = members.assign({k: members[k].expand_dims("setting") for k in fields.names})
+    for form in (members, members.rename(member="sample"), by_setting):
         stored = score_store(form, store, config)
         assert list(stored["settings"]) == ["s12"]
         assert 0 < stored["splits"]["test"]["crps_skill"]["climatology"]["toce"] < 1
@@ -171,6 +176,31 @@ def test_stored_samples_of_other_parameters_or_of_none_are_refused(store, grid, 
         score_store(members, store, CONFIG)
     with pytest.raises(UserError, match="lack the parameter 'mixing'"):
         score_store(members.drop_vars("mixing"), store, CONFIG)
+
+
+def test_stored_samples_of_another_grid_of_equal_shape_are_refused(store, grid, fields):
+    other = Stub(store, replace(grid, mesh=grid.mesh | {"nav_lat": grid["nav_lat"] + 1}), fields)
+    members = other.sample({k: float(store[k][0]) for k in ("wind", "mixing")}, 3, 0, 0.5)
+    with pytest.raises(UserError, match=f"another grid .*{other.grid.digest[:12]}, not {grid.digest[:12]}"):
+        score_store(members, store, CONFIG)
+
+
+def test_no_two_settings_share_their_noise_and_the_same_call_draws_the_same(states, grid, fields, baselines):
+    """The bootstrap over settings takes them as independent."""
+    asked = []
+
+    def generate(parameters, season, members, seed):
+        asked.append((parameters["wind"], season, seed))
+        return torch.zeros(members, len(fields), *grid.shape)
+
+    def continue_from(parameters, season, context, members, seed):
+        return generate(parameters, season, members, seed)
+
+    for splits in (["train", "edge"], ["edge", "train"]):
+        evaluate(generate, states, grid, fields, baselines, EvaluateConfig(splits=splits, members=2, verifying=2))
+        score_context(continue_from, states, grid, fields, splits, 2, seed=0)
+    half = len(asked) // 2
+    assert set(asked[:half]) == set(asked[half:]) and len({seed for *_, seed in asked}) == half
 
 
 def test_a_model_of_another_grid_is_refused(store, grid, fields):

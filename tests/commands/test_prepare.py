@@ -1,5 +1,6 @@
 """prepare: files of any ocean model in, canonical states out, or one line that says how to mend the input."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import xarray as xr
 import yaml
 import zarr
 
+from ldm_ocean.commands.cli import main
 from ldm_ocean.commands.prepare import prepare
 from ldm_ocean.errors import UserError
 from ldm_ocean.io.states import open_states, parameters_of
@@ -40,7 +42,9 @@ def same_states(a: xr.Dataset, b: xr.Dataset, tolerance: float = 2e-6):
 @pytest.fixture(scope="module")
 def means(tmp_path_factory) -> xr.Dataset:
     out = tmp_path_factory.mktemp("means") / "states.zarr"
-    return prepare(MEANS, out, mesh=MESH, parameters={"rn_ztau0": 0.2}, setting="dino", split="test")
+    return prepare(
+        MEANS, out, mesh=MESH, parameters={"rn_ztau0": 0.2}, setting="dino", split="test", equation_of_state="seos"
+    )
 
 
 def test_nemo_means_become_canonical_states(means):
@@ -53,6 +57,17 @@ def test_nemo_means_become_canonical_states(means):
     assert means.attrs["parameters"] == ["rn_ztau0"] and (parameters_of(means) == 0.2).all()
     assert means.attrs["equation_of_state"] == "seos"
     assert set(means.setting.values) == {"dino"} and set(means.split.values) == {"test"} and means.equilibrium.all()
+
+
+@pytest.mark.parametrize("told", [None, "teos10"])
+def test_an_equation_of_state_is_never_guessed(tmp_path, capsys, told):
+    save(made_up(), tmp_path / "a.nc")
+    said = ["--equation-of-state", told] if told else []
+    main(["prepare", str(tmp_path / "a.nc"), "--out", str(tmp_path / "a.zarr"), *said])
+    assert open_states(tmp_path / "a.zarr").attrs.get("equation_of_state") == told
+    assert capsys.readouterr().err.count("warning: the files tell no equation of state") == (not told)
+    main(["evaluate", str(tmp_path / "a.zarr"), "--out", str(tmp_path / "m.json")])
+    assert ("unstable_volume" in json.loads((tmp_path / "m.json").read_text())["units"]) == bool(told)
 
 
 def test_temperature_times_thickness_is_divided_by_the_thickness(means):

@@ -122,6 +122,14 @@ BAD = {
         lambda f: _changed(f, lambda d: d.assign_coords(depth=d.depth * 3)),
         "levels of thetao .* differ",
     ),
+    "a channel in metres": (
+        lambda f: _changed(f, lambda d: d.assign_coords(lat=1e6 * (1 + d.lat / 100), lon=1e5 * d.lon))[:1],
+        "lat in in.nc is no angle .up to 1.3e.06 .*give degrees; on an f- or β-plane",
+    ),
+    "a small channel in kilometres": (
+        lambda f: _changed(f, lambda d: d.assign_coords(lon=d.lon.assign_attrs(units="km"), lat=d.lat))[:1],
+        "lon in in.nc is no angle .up to 50 km",
+    ),
     "no latitude and no mesh": (
         lambda f: _changed(f, lambda d: d.rename(lat="y", lon="x").drop_vars(["y", "x"]))[:1],
         "no latitude and longitude",

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,7 +20,8 @@ from ..nemo_files import MESH, NEMO, RESTART, WHOLE, raw, upper_mesh
 
 @pytest.fixture(scope="module")
 def grid(tmp_path_factory):
-    return read_grid(upper_mesh(tmp_path_factory.mktemp("mesh") / "mesh_mask.nc"))
+    mesh = read_grid(upper_mesh(tmp_path_factory.mktemp("mesh") / "mesh_mask.nc"))
+    return replace(mesh, equation_of_state="seos")
 
 
 def judged(data: xr.Dataset, folder, grid, name="a_restart.nc", **options) -> dict[str, str]:
@@ -147,6 +149,11 @@ def test_what_is_wrong_is_named_and_nothing_else_is(case, grid, tmp_path):
     assert re.search(words, found[kind]), found
     other = {STOPS: SPOILS, SPOILS: STOPS, NOTE: STOPS}[kind]
     assert not found[other], found
+
+
+def test_stability_is_judged_by_no_guessed_equation_of_state(grid, tmp_path):
+    found = judged(raw(WHOLE), tmp_path, replace(grid, equation_of_state=None))
+    assert "the equation of state is not known" in found[NOTE] and "N²" not in found[NOTE]
 
 
 def test_a_change_of_now_alone_is_no_harm_without_the_step_before(grid, tmp_path):

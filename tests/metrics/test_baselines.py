@@ -62,10 +62,21 @@ def test_the_nearest_setting_gives_its_own_states_back(training):
     nearest = NearestSetting().fit(*arguments)
     for k in range(SETTINGS):
         asked = parameters[k * EACH] * [1.001, 1.02]
-        assert nearest.nearest(asked) == f"s{k}"
+        assert nearest.nearest(asked) == [f"s{k}"]
         drawn = nearest.sample(asked, 0.5, 16, seed=0)
         own = states[torch.from_numpy((settings == f"s{k}") & (np.abs(season - 0.5) <= 1 / 8))]
         assert len(drawn) == 3 and all((d == own).flatten(1).all(1).any() for d in drawn)
+
+
+def test_settings_that_are_equally_near_all_give_their_states_whatever_their_order():
+    parameters = np.repeat([[0.1, 1.0], [0.3, 1.0], [0.4, 1.0]], 2, 0)
+    settings, season = np.repeat(["a", "b", "c"], 2), np.tile([0.0, 0.5], 3)
+    states = torch.arange(6.0)[:, None, None, None, None]
+    for order in (slice(None), slice(None, None, -1)):
+        labels = (parameters[order], season[order], settings[order])
+        nearest = NearestSetting().fit(states.numpy()[order].copy(), *labels)
+        assert nearest.nearest(np.array([0.2, 1.0])) == ["a", "b"]
+        assert set(nearest.sample(np.array([0.2, 1.0]), 0.0, 9, seed=0).ravel()) == {0.0, 2.0}
 
 
 def test_regression_recovers_an_ocean_linear_in_its_parameters_and_season(training, volumes):

@@ -36,7 +36,9 @@ def restart(mesh) -> xr.Dataset:
 @pytest.fixture(scope="module")
 def found() -> dict[str, float]:
     config = load_config(CONFIGS / "evaluate" / "dino-nemo.yaml")
-    own = score_states(read_run([RESTART], MESH).load("restart"), config)["settings"]["restart"]
+    own = score_states(read_run([RESTART], MESH, equation_of_state="seos").load("restart"), config)["settings"][
+        "restart"
+    ]
     return {k: record["mean"] for k, record in own.items() if k != "samples"}
 
 

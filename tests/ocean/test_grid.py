@@ -1,3 +1,5 @@
+import warnings
+
 import numpy as np
 import pytest
 import torch
@@ -46,6 +48,28 @@ def test_the_digest_sees_a_single_flipped_cell(states, grid):
     other["tmask"][0, 4, 3] = 0
     assert OceanGrid.from_dataset(states).digest == grid.digest
     assert OceanGrid.from_dataset(other).digest != grid.digest
+
+
+def test_cut_cells_on_the_floor_do_not_move_their_level_and_land_has_no_depth(states, grid):
+    depth = np.broadcast_to(states.gdept.values[:, None, None], grid.shape).copy()
+    wet = grid["tmask"]
+    floor = wet & ~np.concatenate([wet[1:], np.zeros_like(wet[:1])])
+    depth[floor & (np.arange(grid.shape[2]) % 2 > 0)] *= 0.9
+    depth[:-1][~wet[:-1]] = 1e4
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = OceanGrid.from_dataset(states.assign(gdept=(states.tmask.dims, depth)))
+    np.testing.assert_array_equal(found["gdept"], grid["gdept"])
+
+
+def test_levels_that_follow_the_ground_lie_at_the_mean_of_their_water_and_it_is_said(states, grid):
+    depth = states.gdept.values[:, None, None] * np.linspace(0.5, 1.5, grid.shape[2])
+    shape = np.broadcast_to(depth, grid.shape)
+    with pytest.warns(UserWarning, match="cells of one level lie up to [0-9]+ m apart"):
+        found = OceanGrid.from_dataset(states.assign(gdept=(states.tmask.dims, shape)))["gdept"]
+    for k in np.flatnonzero(grid["tmask"].any((1, 2))):
+        assert found[k] == pytest.approx(np.average(shape[k], weights=grid.volume()[k]))
+    assert (np.diff(found) > 0).all()
 
 
 def test_a_missing_mesh_variable_is_named(states):

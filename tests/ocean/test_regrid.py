@@ -131,7 +131,17 @@ def test_columns_are_stable_after_the_command(tmp_path):
     for name in ("tmask", "umask", "vmask"):
         mesh[name][:, :-1, 1:-1, 1:-1] = 1
     mesh.to_netcdf(tmp_path / "mesh_mask.nc")
-    cli.main(["prepare", str(RESTART), "--mesh", str(MESH), "--out", str(tmp_path / "states.zarr")])
+    cli.main(
+        [
+            "prepare",
+            str(RESTART),
+            "--mesh",
+            str(MESH),
+            "--out",
+            str(tmp_path / "states.zarr"),
+            "--equation-of-state=seos",
+        ]
+    )
     arguments = ["restart", str(tmp_path / "states.zarr"), "--mesh", str(tmp_path / "mesh_mask.nc")]
     out = tmp_path / "a_restart.nc"
     with pytest.raises(SystemExit) as stop:

@@ -6,6 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ldm_ocean.physics import barotropic
 from ldm_ocean.physics.balance import forces, geostrophic_residual, hydrostatic_pressure, surface_tendency
 from ldm_ocean.physics.barotropic import RADIUS, conjugate_gradients, nondivergent, sea_level
 from ldm_ocean.physics.cgrid import slopes
@@ -124,6 +125,27 @@ def test_conjugate_gradients_solve_what_elimination_solves_in_a_batch_at_once():
     )
     expected = np.linalg.solve(matrix, right.reshape(5, 12).T).T.reshape(5, 3, 4)
     np.testing.assert_allclose(x, expected, atol=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("right", "words"),
+    [
+        (np.array([[[1.0, 1.0], [1.0, 1.0]], [[1.0, -1.0], [0.0, 0.0]]]), "residual of 1.0e.00, not 1e-10"),
+        (np.full((1, 2, 2), np.nan), "after 0 steps with a residual of nan"),
+    ],
+)
+@pytest.mark.parametrize("kind", [np.asarray, torch.from_numpy])
+def test_what_conjugate_gradients_cannot_solve_is_said_with_its_residual(right, words, kind, monkeypatch):
+    """x − x̄ has no mean, so the first right side has no answer, while the second is its own."""
+    monkeypatch.setattr(barotropic, "MOST", 50)
+    with pytest.warns(UserWarning, match=words):
+        x = conjugate_gradients(lambda x: x - _mean(x), kind(right), kind(np.ones((2, 2))), _mean(4 * kind(right**2)))
+    if len(right) > 1:
+        np.testing.assert_allclose(x[1], right[1], atol=1e-9)
+
+
+def _mean(x):
+    return x.sum((-2, -1))[..., None, None] / 4
 
 
 @pytest.mark.parametrize("function", ["nondivergent", "sea_level"])
