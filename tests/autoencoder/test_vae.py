@@ -104,3 +104,14 @@ def test_a_grid_without_a_periodic_axis_and_without_surface_variables_works(stat
     fields = Fields.from_dataset(states, ["toce", "soce"])
     model = Autoencoder(fields, grid, [[1, 2, 2]], [4], [1], 2)
     assert model.decode(model.encode(torch.randn(2, 2, *grid.shape))).shape == (2, 2, *grid.shape)
+
+
+@torch.no_grad()
+def test_a_latent_is_bounded_by_five_smoothly_whatever_the_network_says(autoencoder, tensor):
+    """z = h/√(1 + (h/5)²) in wet cells, 0 in dry ones; h is made to be the last bias alone."""
+    last = autoencoder.to_code[1]
+    last.weight.zero_()
+    last.bias.copy_(torch.tensor([0.1, -5.0, 1e4]))
+    z = autoencoder.to_latent(autoencoder.normalise(tensor[:2]))
+    expected = torch.tensor([0.1, -5 / 2**0.5, 5.0]).view(1, 3, 1, 1, 1) * autoencoder.pyramid[-1].mask
+    torch.testing.assert_close(z, expected.expand_as(z), atol=1e-4, rtol=1e-4)

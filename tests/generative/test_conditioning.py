@@ -55,14 +55,16 @@ def test_the_network_s_answer_counts_by_the_noise_and_the_prior_together(case):
 
 
 @pytest.mark.parametrize("case", SIZES)
-def test_the_network_sees_unit_variance_and_a_quarter_of_the_logarithm_of_the_noise(case):
+def test_sampling_or_learning_the_network_sees_unit_variance_and_a_quarter_of_the_noise_s_logarithm(case):
     torch.manual_seed(0)
     c, s, d = given(case, 5), SIZES[case], denoiser(0.0)
     mean = c.mean * c.has_parameters[:, None, None]
-    d(mean + (SIGMA**2 + s**2).sqrt()[:, None, None], SIGMA, c)
-    x, level = d.network.asked
-    torch.testing.assert_close(x, torch.ones(5, 3, 4), atol=1e-4, rtol=1e-4)
-    torch.testing.assert_close(level, SIGMA.log() / 4)
+    z = mean + (SIGMA**2 + s**2).sqrt()[:, None, None]
+    for ask in (lambda: d(z, SIGMA, c), lambda: d.loss(z - SIGMA[:, None, None], torch.ones_like(z), SIGMA, c)):
+        ask()
+        x, level = d.network.asked
+        torch.testing.assert_close(x, torch.ones(5, 3, 4), atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(level, SIGMA.log() / 4)
 
 
 @pytest.mark.parametrize("case", SIZES)

@@ -258,12 +258,13 @@ def test_what_is_no_number_is_found_in_every_field_that_nemo_reads(name, value, 
 
 
 def test_currents_across_a_cell_count_by_its_length_and_add_to_those_along(grid, tmp_path):
+    """On cells that are flat: on the mesh's own, nearly square ones e1 would do as well."""
+    grid = replace(grid, mesh={**grid.mesh, "e2v": 0.7 * grid["e2v"]})
     data = raw(WHOLE)
     for name in ("un", "vn"):
         data[name].values[:] = 0.0
     cell = tuple(np.argwhere(grid["umask"] & grid["vmask"])[0])
     length, width = float(grid["e2v"][cell[1:]]), float(grid["e1u"][cell[1:]])
-    assert abs(length / width - 1) > 0.02  # else e1 would do as well
     data.vn.values[(0, *cell)] = -1.0
     assert "in one step" not in judged(data, tmp_path, grid, "a_restart.nc", rdt=0.99 * length)[STOPS]
     assert "cross 1 cells in one step" in judged(data, tmp_path, grid, "b_restart.nc", rdt=1.001 * length)[STOPS]
