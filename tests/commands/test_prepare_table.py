@@ -111,7 +111,7 @@ def test_files_without_a_date_take_the_season_that_is_told(season, expected, tmp
 
 def test_one_state_without_a_date_is_of_season_0_and_the_warning_names_the_mend(tmp_path, capsys):
     file = save(made_up().isel(time=0, drop=True), tmp_path / "in.nc")
-    cli.main(["prepare", str(file), "--out", str(tmp_path / "s.zarr")])
+    cli.main(["prepare", str(file), "--out", str(tmp_path / "s.zarr"), "--equation-of-state", "seos"])
     assert open_states(tmp_path / "s.zarr").season.values.tolist() == [0.0]
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("warning: ") and "--season" in line
