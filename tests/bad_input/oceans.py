@@ -60,7 +60,7 @@ def prepare_append_to_a_store_of_another_grid(p):
     return ["prepare", p.output(), "--mesh", p.mesh(with_island_of_all_points), "--out", store, "--append"]
 
 
-@case("years must rise from at least 1")
+@case("years must rise from above 0")
 def simulate_years_that_fall(p):
     return ["simulate", p.folder / "new", "--years", "5", "2"]
 
@@ -72,7 +72,7 @@ def simulate_without_workers(p):
 
 @case("at most")
 def simulate_more_settings_than_are_drawn(p):
-    return ["simulate", p.folder / "new", "--train", "100"]
+    return ["simulate", p.folder / "new", "--train", "200"]
 
 
 @case("--test")
