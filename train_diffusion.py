@@ -9,6 +9,7 @@ python train_diffusion.py codec=runs/vae data.latents=runs/latents.zarr model.cu
 import sys
 from pathlib import Path
 
+from ldm_ocean.commands.evaluate import validation_table
 from ldm_ocean.errors import exit_politely
 from ldm_ocean.training import engine
 from ldm_ocean.training.config import DiffusionConfig, load
@@ -32,7 +33,10 @@ def main() -> None:
             f"{100 * task.prior_fit['held_out_variance']:.1f} % of the latent variance"
         )
 
-    engine.fit(task, config.train, Path(config.run), describe)
+    def conclude() -> str:
+        return validation_table(Path(config.run), config.data)
+
+    engine.fit(task, config.train, Path(config.run), describe, conclude)
 
 
 if __name__ == "__main__":

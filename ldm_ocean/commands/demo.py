@@ -6,6 +6,7 @@ import platform
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -15,14 +16,14 @@ from .. import __version__
 from ..errors import UserError
 from ..io.output import work_folder
 from ..io.states import open_states, write_states
-from ..metrics.config import load_config
+from ..metrics.config import load_config, quick
 from ..metrics.generated import score_model
 from ..metrics.truth import others_in_season, verifying_states
 from ..pipeline import OceanLDM
 from ..report.inputs import Case, ReportInputs
 from ..report.page import write_report
 from ..training.config import CONFIGS
-from .evaluate import write_scores
+from .evaluate import score_table, write_scores
 
 ROOT = CONFIGS.parent
 STATES = ROOT / "data" / "dino-coarse"
@@ -54,10 +55,11 @@ def _demo(args: argparse.Namespace) -> None:
     clock = Clock()
     model_folder = PRETRAINED if args.pretrained else train(args.out, clock)
     model, states = OceanLDM.from_pretrained(model_folder), open_states(STATES)
-    config = load_config(CONFIGS / "evaluate" / "dino.yaml")
-    config.members = args.members
+    config = replace(quick(load_config(CONFIGS / "evaluate" / "dino.yaml")), members=args.members)
     metrics = score_model(model, states, config)
     write_scores(args.out / "metrics.json", metrics)
+    print("\n".join(score_table(metrics)))
+    print(f"all of the scores: ldm-ocean evaluate {STATES} --model {model_folder} --config configs/evaluate/dino.yaml")
     clock("scores")
     cases, samples = draw(model, states, config)
     write_states(samples, args.out / "samples.zarr")

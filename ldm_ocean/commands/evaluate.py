@@ -3,6 +3,7 @@
 import argparse
 import json
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import xarray as xr
@@ -13,10 +14,11 @@ from ..io.output import MARK, OVERWRITE
 from ..io.output import result as output
 from ..io.run import read_run
 from ..io.states import is_canonical, open_states
-from ..metrics.config import EvaluateConfig, load_config
+from ..metrics.config import EvaluateConfig, load_config, quick
 from ..metrics.description import score_states
 from ..metrics.generated import score_model, score_store
 from ..physics.eos import EQUATIONS
+from ..training.config import Data
 
 ABREAST = 4  # settings beside each other in a table
 EXAMPLES = """examples:
@@ -48,6 +50,9 @@ def add_arguments(parser: argparse.ArgumentParser):
         help="of a file that does not tell its own: without it, nothing about density is scored",
     )
     parser.add_argument("--config", help="splits, members, regions (configs/evaluate/*.yaml)")
+    parser.add_argument(
+        "--quick", action="store_true", help="of a model: fewer settings and members, a twentieth of the work"
+    )
     parser.add_argument("--out", default="metrics.json", help="where the scores go (default: %(default)s)")
     parser.add_argument("--overwrite", action="store_true", help=OVERWRITE)
 
@@ -58,8 +63,11 @@ def run(args: argparse.Namespace):
     if not out.resolve().parent.is_dir() or out.is_dir():
         raise UserError(f"{out} cannot be written: name a file in a folder that is there")
     config = load_config(args.config)
+    if args.quick and not args.model:
+        raise UserError("--quick asks for a smaller sample of a model: give --model, or leave it out")
+    config = quick(config) if args.quick else config
     inputs = [Path(p) for p in (args.store, args.model, args.reference, args.mesh, args.mapping, args.config) if p]
-    with output(out, "evaluate", args.equation_of_state, inputs, args.overwrite) as mark:
+    with output(out, "evaluate", (args.equation_of_state, args.quick), inputs, args.overwrite) as mark:
         result = _scores(args, _states(args), config)
         write_scores(out, result | {MARK: mark})
     print("\n".join(score_table(result) if "splits" in result else state_table(result)))
@@ -112,7 +120,22 @@ def score_table(result: dict) -> list[str]:
         lines += ["", f"{split}: RMS distance to the spun-up truth, starting from unfinished states"]
         for name in ("context", "member", "mean"):
             lines.append(_row(name, [f"{by_variable[name]:.5f}" for by_variable in record.values()]))
-    return lines
+    if result.get("left_out"):
+        about = f"{result['members']} members, {result['verifying']} states of a setting at most"
+        lines += ["", f"a sample of {about}; left out: {', '.join(result['left_out'])}"]
+    return lines + [f"warning: {line}" for line in result.get("verdict", [])]
+
+
+def validation_table(folder: Path, data: Data) -> str:
+    """The model in ``folder`` beside the baselines on its validation settings, few of them; or why that cannot be."""
+    from ..pipeline import OceanLDM
+
+    config = quick(replace(EvaluateConfig(), splits=data.validation, train=data.train))
+    try:
+        result = score_model(OceanLDM.from_pretrained(folder), open_states(data.states), config)
+    except UserError as error:
+        return f"no table of the model beside the baselines, data.states={data.states}: {error}"
+    return "\n".join(score_table(result))
 
 
 def state_table(result: dict) -> list[str]:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from .kernels import energy_score, fair_crps, rank_histogram, ratio, spread_and_skill
+from .kernels import CELLS, energy_score, fair_crps, rank_histogram, ratio, spread_and_skill
 
 
 class _Sums(Metric):
@@ -32,6 +32,11 @@ class _Sums(Metric):
     def _add(self, name: str, cells: Tensor):
         """Add (N, V, D, Y, X) cells, weighted, to a sum."""
         setattr(self, name, getattr(self, name) + (cells.double() * self.volumes).sum((0, -2, -1)))
+
+    def scores(self) -> dict[str, Tensor]:
+        """``compute`` with all its axes: torchmetrics squeezes what has one element."""
+        levels, variables = self.volumes.shape[:2], self.volumes.shape[:1]
+        return {k: x.reshape(levels if k.endswith("by_level") else variables) for k, x in self.compute().items()}
 
     def _means(self, name: str) -> tuple[Tensor, Tensor]:
         """Weighted mean by level (V, D) and by variable (V,)."""
@@ -88,13 +93,18 @@ class EnsembleScore(_Sums):
         self.add_state("energy", torch.zeros(len(volumes), dtype=torch.float64), dist_reduce_fx="sum")
 
     def update(self, ensemble: Tensor, truth: Tensor):
-        """Members first: (M, N, V, D, Y, X) against (N, V, D, Y, X)."""
-        ensemble, truth = ensemble.double(), truth.double()
-        spread, skill = spread_and_skill(ensemble, truth)
-        self._add("crps_sum", fair_crps(ensemble, truth))
-        self._add("spread", spread)
-        self._add("skill", skill)
-        self.energy = self.energy + energy_score(ensemble, truth, self.volumes).sum(0)
+        """Members first: (M, N, V, D, Y, X) against (N, V, D, Y, X).
+
+        One variable at a time and its wet cells only, which a processor's cache holds.
+        """
+        for v, volume in enumerate(self.volumes.flatten(1)):
+            wet = volume.nonzero()[:, 0]
+            weights, level = volume[wet], wet // self.volumes[0, 0].numel()
+            x, y = (a[..., v, :, :, :].flatten(-3)[..., wet].double() for a in (ensemble, truth))
+            spread, skill = spread_and_skill(x, y)
+            for name, cells in (("crps_sum", fair_crps(x, y)), ("spread", spread), ("skill", skill)):
+                getattr(self, name)[v].index_add_(0, level, (cells * weights).sum(0))
+            self.energy[v] += energy_score(x, y, weights, CELLS).sum()
         self.count += len(truth)
 
     def compute(self) -> dict[str, Tensor]:

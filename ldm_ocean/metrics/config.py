@@ -1,6 +1,6 @@
 """What to score, and its YAML."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +12,32 @@ from ..io import plain_yaml
 from .baselines import BASELINES
 from .regions import Regions
 
+QUICK = {"settings": 2, "members": 8, "verifying": 2}
+
 
 @dataclass
 class EvaluateConfig:
-    """What to score: splits of the truth, members an ensemble, verifying states a setting, baselines, regions."""
+    """What to score: splits of the truth, members an ensemble, verifying states a setting, baselines, regions.
+
+    ``settings`` of each split at most (0: all); ``context``: whether starts from unfinished states are scored;
+    ``train``: splits that the baselines learn from.
+    """
 
     splits: list[str] = field(default_factory=lambda: ["test", "edge"])
+    train: list[str] = field(default_factory=lambda: ["train"])
+    settings: int = 0
     members: int = 16
     verifying: int = 6
+    context: bool = True
     seed: int = 0
     baselines: list[str] = field(default_factory=lambda: list(BASELINES))
     regions: Regions = field(default_factory=Regions)
+
+
+def quick(config: EvaluateConfig) -> EvaluateConfig:
+    """A small sample of what ``config`` asks for: a twentieth of the network evaluations."""
+    fewer = {k: min(n, getattr(config, k) or n) for k, n in QUICK.items()}
+    return replace(config, context=False, **fewer)
 
 
 def load_config(path: str | Path | None) -> EvaluateConfig:

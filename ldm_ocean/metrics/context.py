@@ -12,6 +12,7 @@ import torch
 import xarray as xr
 from torch import Tensor
 
+from ..bar import bar
 from ..ocean.fields import Fields
 from ..ocean.grid import OceanGrid
 from .accumulators import StateError
@@ -37,6 +38,8 @@ def score_context(
     """
     volumes, names = fields.volumes(grid), fields.names
     result = {}
+    unfinished = np.isin(truth.split.values, splits) & ~truth.equilibrium.values
+    progress = bar(int(unfinished.sum()), "start", what="from unfinished states")
     for split in splits:
         errors = {k: StateError(volumes, torch.zeros_like(volumes)) for k in ("context", "member", "mean")}
         own = truth.isel(sample=np.flatnonzero(truth.split.values == split))
@@ -52,7 +55,9 @@ def score_context(
                 errors["context"].update(states[i][None], target[None])
                 errors["member"].update(drawn, target.expand_as(drawn))
                 errors["mean"].update(drawn.mean(0, keepdim=True), target[None])
+            progress.update()
         if errors["context"].count > 0:
-            rmse = {k: e.compute()["rmse"].tolist() for k, e in errors.items()}
+            rmse = {k: e.scores()["rmse"].tolist() for k, e in errors.items()}
             result[split] = {name: {k: r[v] for k, r in rmse.items()} for v, name in enumerate(names)}
+    progress.close()
     return result

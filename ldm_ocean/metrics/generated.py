@@ -1,6 +1,7 @@
 """Scores of generated states: those of a model, drawn here, and those of a store."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -14,9 +15,8 @@ from ..ocean.grid import OceanGrid
 from .baselines import Baselines, in_season
 from .config import EvaluateConfig
 from .context import score_context
-from .scoring import evaluate
-
-TRAINING = "train"
+from .scoring import chosen_settings, evaluate
+from .verdict import verdict
 
 
 def model_functions(model) -> tuple[Callable[..., Tensor], Callable[[Tensor], Tensor]]:
@@ -62,19 +62,25 @@ class StoredStates:
 
 
 def score_model(model, store: xr.Dataset, config: EvaluateConfig) -> dict:
-    """``evaluate`` and ``score_context`` of an ``OceanLDM`` on the settings of ``store``; the latter if it may."""
+    """``evaluate``, ``score_context`` if the model knows contexts, and ``verdict`` on the settings of ``store``."""
     model.grid.check_same(OceanGrid.from_dataset(store), "the store", "prepare its states on the model's mesh")
     generate, reconstruct = model_functions(model)
-    baselines = Baselines.fit(training_states(store), model.grid, model.fields, config.baselines)
+    chosen = chosen_settings(store, config)  # refused before the work, not after it
+    training = training_states(store, config.train)
+    baselines = Baselines.fit(training, model.grid, model.fields, config.baselines)
     result = evaluate(generate, store, model.grid, model.fields, baselines, config, reconstruct)
-    if not model.knows_context:
-        return result
 
     def continue_from(parameters, season, context, members, seed):
         return generate(parameters, season, members, seed, context=context)
 
-    context = score_context(continue_from, store, model.grid, model.fields, config.splits, config.members, config.seed)
-    return {**result, "context": context}
+    if config.context and model.knows_context:
+        asked = (config.splits, config.members, config.seed)
+        result["context"] = score_context(continue_from, store, model.grid, model.fields, *asked)
+    left_out = [] if config.context else ["starts from unfinished states"]
+    every = chosen_settings(store, replace(config, settings=0))
+    if len(chosen) < len(every):
+        left_out.append(f"{len(every) - len(chosen)} of {len(every)} settings")
+    return {**result, "left_out": left_out, "verdict": verdict(result)}
 
 
 def score_store(generated: xr.Dataset, truth: xr.Dataset, config: EvaluateConfig) -> dict:
@@ -85,7 +91,7 @@ def score_store(generated: xr.Dataset, truth: xr.Dataset, config: EvaluateConfig
     fields = Fields.from_dataset(truth, [k for k in Fields.from_dataset(truth).names if k in generated])
     names = list(truth.attrs["parameters"])
     stored = StoredStates(generated, grid, fields, names)
-    baselines = Baselines.fit(training_states(truth), grid, fields, config.baselines)
+    baselines = Baselines.fit(training_states(truth, config.train), grid, fields, config.baselines)
     rows, place = np.unique(parameters_of(truth), axis=0, return_inverse=True)
     keep = np.array([len(stored.of(dict(zip(names, row, strict=True)))) > 0 for row in rows])[place.reshape(-1)]
     if not keep.any():
@@ -93,9 +99,9 @@ def score_store(generated: xr.Dataset, truth: xr.Dataset, config: EvaluateConfig
     return evaluate(stored, truth.isel(sample=np.flatnonzero(keep)), grid, fields, baselines, config)
 
 
-def training_states(store: xr.Dataset) -> xr.Dataset:
-    """The equilibrium states of the training split; UserError if there are none."""
-    keep = (store.split.values == TRAINING) & store.equilibrium.values
+def training_states(store: xr.Dataset, splits: Sequence[str] = ("train",)) -> xr.Dataset:
+    """The equilibrium states of the training ``splits``; UserError if there are none."""
+    keep = np.isin(store.split.values, splits) & store.equilibrium.values
     if not keep.any():
-        raise UserError(f"the store has no equilibrium states of split {TRAINING!r}: the baselines need them")
+        raise UserError(f"the store has no equilibrium states of split {splits[0]!r}: the baselines need them")
     return store.isel(sample=np.flatnonzero(keep))

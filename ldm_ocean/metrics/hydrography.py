@@ -20,7 +20,8 @@ def hydrography(ocean: Ocean) -> Iterator[Scalar]:
     yield from box_means(ocean)
     yield from level_means(ocean)
     if ocean.has_density:
-        yield from stability(ocean)
+        if ocean.grid["tmask"][1:].any():
+            yield from stability(ocean)
         yield from mixed_layers(ocean)
     if ocean.has(TEMPERATURE):
         yield Scalar("heat_content", "J", lambda s: heat_content(s[TEMPERATURE], s.volumes["t"]))

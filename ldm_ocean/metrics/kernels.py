@@ -2,7 +2,7 @@
 
 Fields end in (depth, y, x); ``weights`` (cell volumes [m³], 0 on land) broadcast against them. ``axes`` are those over
 which a score is taken: (−2, −1) gives one number a level, (−3, −2, −1) one a variable, with a sample axis in front
-one for all samples. A level without wet cells scores NaN. Ensembles have their members first.
+one for all samples, (−1,) one for cells in a row. A level without wet cells scores NaN. Members come first.
 
     fair CRPS       CRPS = ⟨|x_m − y|⟩ − Σ_{m≠n} |x_m − x_n| / (2M(M−1))                     (Ferro 2014)
     energy score    the same with the weighted root-mean-square norm of whole fields           (Gneiting & Raftery 2007)
@@ -20,7 +20,7 @@ import torch
 
 from ..physics.arrays import module
 
-LEVEL, FIELD = (-2, -1), (-3, -2, -1)
+LEVEL, FIELD, CELLS = (-2, -1), (-3, -2, -1), (-1,)
 
 
 def ratio(numerator, denominator):
@@ -62,11 +62,20 @@ def fair_crps(ensemble, truth):
 
 
 def energy_score(ensemble, truth, weights, axes=FIELD):
-    """Fair energy score, in the unit of the field, with the norm ‖d‖ = √(Σ w d² / Σ w) over ``axes`` of one member."""
-    count = _members(ensemble)
-    distance = sum(rmse(x, truth, weights, axes) for x in ensemble) / count
-    pairs = sum(rmse(ensemble[m], ensemble[n], weights, axes) for m in range(count) for n in range(m))
-    return distance - pairs / (count * (count - 1))
+    """Fair energy score, in the unit of the field, with the norm ‖d‖ = √(Σ w d² / Σ w) over ``axes`` of one member.
+
+    ‖a − b‖² = ‖a‖² + ‖b‖² − 2 a·b about the ensemble mean, truth and members alike: one product of matrices.
+    """
+    xp, count = module(ensemble), _members(ensemble)
+    total = weights.sum(axes).reshape(*weights.shape[: -len(axes)], *[1] * len(axes))
+    both = xp.concatenate((ensemble, truth[None])) - ensemble.mean(0)
+    both = both * ratio(weights, total) ** 0.5
+    both = both.reshape(*both.shape[: -len(axes)], 1, -1).swapaxes(0, -2)[0]  # members in front of the cells
+    products, squares = both @ both.swapaxes(-1, -2), (both * both).sum(-1)
+    square = squares[..., :, None] + squares[..., None, :] - 2 * products
+    distance = xp.where(square < 0, 0.0, square) ** 0.5
+    among = xp.triu(distance[..., :count, :count], 1).sum((-2, -1))
+    return distance[..., :count, count].mean(-1) - among / (count * (count - 1))
 
 
 def spread_and_skill(ensemble, truth):
@@ -151,7 +160,11 @@ def _variance(x):
 
 
 def _sort(x):
-    return x.sort(0).values if isinstance(x, torch.Tensor) else np.sort(x, 0)
+    if not isinstance(x, torch.Tensor):
+        return np.sort(x, 0)
+    if x.requires_grad or x.device.type != "cpu":
+        return x.sort(0).values
+    return torch.from_numpy(np.sort(x.numpy(), 0))  # short columns: five times as fast as torch's own
 
 
 def _members(ensemble) -> int:

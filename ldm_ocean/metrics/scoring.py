@@ -12,11 +12,10 @@ from collections.abc import Callable
 from copy import deepcopy
 
 import numpy as np
-import torch
 import xarray as xr
 from torch import Tensor
-from tqdm import tqdm
 
+from ..bar import bar
 from ..errors import UserError
 from ..ocean.fields import Fields
 from ..ocean.grid import OceanGrid
@@ -25,10 +24,11 @@ from .baselines import Baselines
 from .bootstrap import bootstrap
 from .config import EvaluateConfig
 from .diagnostics import Diagnostics
-from .kernels import fair_crps, ratio
+from .kernels import FIELD, fair_crps, ratio, rmse
 from .truth import Truth, seed_of, verifying_states
 
 MODEL, RECONSTRUCTION, SIMULATION, REFERENCE = "model", "reconstruction", "simulation", "climatology"
+NOT_BASELINES = (MODEL, RECONSTRUCTION, SIMULATION)
 CENTRAL = (0.025, 0.975)  # the quantiles between which a diagnostic lies most of the time
 Generate = Callable[[dict[str, float], float, int, int], Tensor]
 """(parameters, season, members, seed) → (M, V, D, Y, X), in the variables' units, 0 on land."""
@@ -54,10 +54,9 @@ class Tally:
 
     def record(self, names: list[str]) -> dict[str, dict]:
         """{variable: {score: number, score_by_level: list}}."""
-        scores = self.error.compute()
+        scores = self.error.scores()
         if self.ensemble.count > 0:
-            scores |= self.ensemble.compute()
-        scores = {k: torch.atleast_1d(x) for k, x in scores.items()}  # torchmetrics squeezes what has one element
+            scores |= self.ensemble.scores()
         return {name: {k: x[v].tolist() for k, x in scores.items()} for v, name in enumerate(names)}
 
 
@@ -76,16 +75,18 @@ def evaluate(
     name and pooled under ``splits``, ``scores[against][method][variable]`` with against = truth or reconstruction,
     and ``diagnostics[method][name]`` (mean, std, crps, central 95 %: low, high); scores by level are lists along
     ``depth``. A split's ``relative_crps[method][name]`` (value, low, high) is the CRPS of a variable, of ``all`` of
-    them on average or of a diagnostic over that of climatology, with its bootstrap interval over settings.
+    them on average or of a diagnostic over that of climatology, with its bootstrap interval over settings;
+    ``weather[variable]`` is the RMS of a setting's states about their own mean.
     """
     methods = {MODEL: generate} | {k: _by_name(truth, b) for k, b in baselines.methods.items()}
     diagnostics = Diagnostics(grid, fields, config.regions)
     volumes, names = fields.volumes(grid), fields.names
     pooled: dict[str, dict] = {}
     settings = {}
-    chosen = _settings(truth, config.splits)
+    chosen = chosen_settings(truth, config)
     yardstick = all(len(verifying_states(truth, name, 3)) == 3 for name, _ in chosen)
-    for name, split in tqdm(chosen, unit="setting", desc="evaluate", disable=None):
+    progress = bar(len(chosen), "setting", what="evaluate")
+    for name, split in chosen:
         own = Truth.of(truth, name, fields, grid, config.verifying)
         against = {"truth": own.states} | ({RECONSTRUCTION: reconstruct(own.states)} if reconstruct else {})
         ensembles = {k: _ensembles(method, own, config, name) for k, method in methods.items()}
@@ -101,25 +102,39 @@ def evaluate(
             "season": own.season.tolist(),
             "scores": _records(tallies, names),
             "diagnostics": _diagnose(diagnostics, ensembles, own),
+            "weather": dict(zip(names, _weather(own.every.double(), volumes).tolist(), strict=True)),
         }
+        progress.update()
+    progress.close()
     splits = {s: {"scores": _records(t, names), "diagnostics": _pool(settings, s)} for s, t in pooled.items()}
     for split, record in splits.items():
         record["crps_skill"] = _skill(record["scores"]["truth"])
-        record["relative_crps"] = _relative([r for r in settings.values() if r["split"] == split], names)
+        own = [r for r in settings.values() if r["split"] == split]
+        record["relative_crps"] = _relative(own, names)
+        record["weather"] = {v: math.sqrt(np.mean([r["weather"][v] ** 2 for r in own])) for v in names}
     units = {f.name: f.attrs.get("units", "1") for f in fields} | diagnostics.units
     head = {"members": config.members, "verifying": config.verifying, "units": units, "depth": grid["gdept"].tolist()}
     return jsonable({**head, "splits": splits, "settings": settings})
 
 
-def _settings(truth, splits) -> list[tuple[str, str]]:
-    pairs = dict(zip(truth.setting.values.tolist(), truth.split.values.tolist(), strict=True))
-    chosen = [(n, s) for s in splits for n in sorted(k for k, split in pairs.items() if split == s)]
-    chosen = [(n, s) for n, s in chosen if len(verifying_states(truth, n, 1))]
+def chosen_settings(truth: xr.Dataset, config: EvaluateConfig) -> list[tuple[str, str]]:
+    """(setting, split) of those with states to verify against, at most ``config.settings`` of a split."""
+    labels = zip(truth.setting.values.tolist(), truth.split.values.tolist(), truth.equilibrium.values, strict=True)
+    pairs = {name: split for name, split, finished in labels if finished}
+    chosen = []
+    for split in config.splits:
+        chosen += [(name, split) for name in sorted(pairs) if pairs[name] == split][: config.settings or None]
     if not chosen:
         raise UserError(
-            f"no equilibrium states of splits {', '.join(splits)} to verify against: name others in the config"
+            f"no equilibrium states of splits {', '.join(config.splits)} to verify against: give some runs one of "
+            "them (`ldm-ocean prepare --split test`), or name others under `splits:` in the --config"
         )
     return chosen
+
+
+def _weather(states: Tensor, volumes: Tensor) -> Tensor:
+    """RMS of (S, V, D, Y, X) about their mean, (V,)."""
+    return rmse(states, states.mean(0), volumes, (0, *FIELD))
 
 
 def _by_name(truth, baseline) -> Generate:
@@ -197,7 +212,7 @@ def _pool(settings: dict, split: str) -> dict:
 
 def _skill(scores: dict) -> dict:
     """1 − CRPS/CRPS(baseline) by baseline and variable: positive where the model is better."""
-    baselines = [m for m in scores if m not in (MODEL, SIMULATION, RECONSTRUCTION)]
+    baselines = [m for m in scores if m not in NOT_BASELINES]
     model = {v: own["crps"] for v, own in scores[MODEL].items() if "crps" in own}
     return {
         b: {v: 1 - float(ratio(np.float64(x), np.float64(scores[b][v]["crps"]))) for v, x in model.items()}

@@ -116,8 +116,16 @@ def requeue_when_told() -> None:
         signal.signal(name, lambda *_: sys.exit(EXIT_REQUEUE))
 
 
-def fit(task: Task, config: Train, run: Path, describe: Callable[[], str] = lambda: "") -> Path:
+def fit(
+    task: Task,
+    config: Train,
+    run: Path,
+    describe: Callable[[], str] = lambda: "",
+    conclude: Callable[[], str] = lambda: "",
+) -> Path:
     """Train ``task`` to ``config.samples``, resuming by itself from ``run/checkpoints``; returns ``run/best``.
+
+    What ``describe`` says is printed before a new training, what ``conclude`` says once ``run/best`` is final.
 
     The published model is the averaged one with the lowest validation ``loss``. On SIGTERM or SIGUSR1 a checkpoint is
     written at the next step and the process exits with ``EXIT_REQUEUE``. UserError if another training holds ``run``.
@@ -134,6 +142,8 @@ def fit(task: Task, config: Train, run: Path, describe: Callable[[], str] = lamb
     share = share_of_batch(config, accelerator.num_processes)  # refused before anything is written
     with work_folder(run, "train", _may_hold_a_run) if accelerator.is_main_process else nullcontext():
         _train(accelerator, share, task, config, run, describe)
+    if accelerator.is_main_process and (last := conclude()):
+        print(last)
     return run / "best"
 
 
