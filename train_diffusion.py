@@ -10,18 +10,20 @@ import sys
 from pathlib import Path
 
 from ldm_ocean.commands.evaluate import validation_table
-from ldm_ocean.errors import exit_politely
+from ldm_ocean.errors import DEBUG, DEBUG_HELP, exit_politely
 from ldm_ocean.training import engine
 from ldm_ocean.training.config import DiffusionConfig, load
 from ldm_ocean.training.diffusion import DiffusionTask
+from ldm_ocean.training.stop import requeue_when_told
 
 
 def main() -> None:
     if {"-h", "--help"} & set(sys.argv):
         print(__doc__, "Keys and defaults: ldm_ocean/training/config.py; groups of settings: configs/", sep="\n")
+        print(f"{DEBUG}: {DEBUG_HELP}")
         return
-    engine.requeue_when_told()
-    config = load(DiffusionConfig, "diffusion", sys.argv[1:])
+    requeue_when_told()
+    config = load(DiffusionConfig, "diffusion", [a for a in sys.argv[1:] if a != DEBUG])
     task = DiffusionTask(config)
 
     def describe() -> str:

@@ -9,18 +9,20 @@ accelerate launch train_vae.py experiment=dino train.lr=5e-4
 import sys
 from pathlib import Path
 
-from ldm_ocean.errors import exit_politely
+from ldm_ocean.errors import DEBUG, DEBUG_HELP, exit_politely
 from ldm_ocean.training import engine
 from ldm_ocean.training.autoencoder import AutoencoderTask
 from ldm_ocean.training.config import VaeConfig, load
+from ldm_ocean.training.stop import requeue_when_told
 
 
 def main() -> None:
     if {"-h", "--help"} & set(sys.argv):
         print(__doc__, "Keys and defaults: ldm_ocean/training/config.py; groups of settings: configs/", sep="\n")
+        print(f"{DEBUG}: {DEBUG_HELP}")
         return
-    engine.requeue_when_told()
-    config = load(VaeConfig, "vae", sys.argv[1:])
+    requeue_when_told()
+    config = load(VaeConfig, "vae", [a for a in sys.argv[1:] if a != DEBUG])
     task = AutoencoderTask(config)
     model = task.model
 

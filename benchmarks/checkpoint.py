@@ -21,6 +21,7 @@ from ldm_ocean.training.autoencoder import AutoencoderTask
 from ldm_ocean.training.config import DiffusionConfig, VaeConfig, load
 from ldm_ocean.training.diffusion import DiffusionTask
 from ldm_ocean.training.ema import EMA
+from ldm_ocean.training.stop import stop_flag
 
 EVERY = 500  # steps between checkpoints
 DOCS = Path(__file__).resolve().parent.parent / "docs"
@@ -60,7 +61,7 @@ def measure(stage: str, repeats: int) -> dict[str, float]:
         for position in batch:
             torch.randn(noise.shape, generator=generator(config.seed, 1, position))
 
-    with engine._stop_flag(accelerator) as stop, tempfile.TemporaryDirectory() as folder:
+    with stop_flag(accelerator) as stop, tempfile.TemporaryDirectory() as folder:
         step()
         state = checkpoint.State(samples=0, best=0.0, loss=0.0, steps=0, seed=0, processes=1)
 

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from ldm_ocean import artefacts, open_states
 from ldm_ocean.autoencoder.codec import Codec
+from ldm_ocean.bar import each
 from ldm_ocean.errors import UserError, exit_politely
 from ldm_ocean.metrics import Diagnostics, Regions
 from ldm_ocean.nn.pyramid import space_to_depth
@@ -102,7 +102,7 @@ def zfp(codec: Codec) -> Method:
 
     def method(x):
         states = np.ascontiguousarray(x.numpy())
-        restored = np.stack([one(s) for s in tqdm(states, "zfp", disable=None)])
+        restored = np.stack([one(s) for s in each(states, len(states), "state", what="zfp")])
         return torch.where(codec.masks, torch.from_numpy(restored), 0.0)
 
     return method

@@ -18,9 +18,9 @@ import numpy as np
 import torch
 import xarray as xr
 from torch import Tensor
-from tqdm import tqdm
 
 from ldm_ocean import OceanLDM, open_states
+from ldm_ocean.bar import each
 from ldm_ocean.errors import UserError, exit_politely
 from ldm_ocean.io.atomic import write_text
 from ldm_ocean.metrics import Diagnostics, kernels
@@ -148,7 +148,7 @@ class Judge:
 def measure(judge: Judge, truths: list[Truth]) -> dict[str, dict[str, float]]:
     """Means over settings and seasons: {variant: {column: number}}."""
     rows: dict[str, dict[str, list]] = {name: {k: [] for k in COLUMNS} for name in VARIANTS}
-    for truth in tqdm(truths, unit="setting", disable=None):
+    for truth in each(truths, len(truths), "setting"):
         for i, (season, state) in enumerate(zip(truth.season.tolist(), truth.states, strict=True)):
             known = Known(judge.ocean, truth, season)
             plain = None

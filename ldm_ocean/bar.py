@@ -1,8 +1,13 @@
 """Progress of long work: a bar on a terminal, a line a minute anywhere else."""
 
 import sys
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
 
 from tqdm import tqdm
+
+MINUTE = 60.0  # [s] between two lines, and before the first
+T = TypeVar("T")
 
 
 class _Lines:
@@ -16,7 +21,7 @@ class _Lines:
         sys.stderr.flush()
 
 
-def bar(total: float, unit: str, done: float = 0.0, what: str | None = None) -> tqdm:
+def bar(total: float, unit: str, done: float = 0.0, what: str | None = None, shown: bool = True) -> tqdm:
     """Of ``total`` units, ``done`` of them before; ``what`` is being done. A context manager with ``update``."""
     terminal = sys.stderr.isatty()
     return tqdm(
@@ -24,9 +29,21 @@ def bar(total: float, unit: str, done: float = 0.0, what: str | None = None) -> 
         initial=done,
         unit=unit,
         desc=what,
+        disable=not shown,
         file=sys.stderr if terminal else _Lines(),
-        mininterval=0.5 if terminal else 60,
+        delay=0 if terminal else MINUTE,
+        mininterval=0.5 if terminal else MINUTE,
+        miniters=0,  # else tqdm learns how many units a line is worth, and a thread of it adds lines every ten seconds
         dynamic_ncols=terminal,
-        ncols=None if terminal else 100,
         bar_format="{l_bar}{bar}| {n:g}/{total:g} [{elapsed}<{remaining}, {rate_fmt}{postfix}]",
     )
+
+
+def each(
+    items: Iterable[T], total: int, unit: str, done: int = 0, what: str | None = None, shown: bool = True
+) -> Iterator[T]:
+    """The ``items``, one unit each, under a ``bar``."""
+    with bar(total, unit, done, what, shown) as progress:
+        for item in items:
+            yield item
+            progress.update()

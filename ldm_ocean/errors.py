@@ -5,10 +5,14 @@ import io
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Callable
 from difflib import get_close_matches
 
 LESS = "take smaller model.widths, model.width or train.device_batch_size, or a machine with more"
+OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "alloc_failed")  # as libraries say it
+DEBUG, DEBUG_HELP = "--debug", "show the whole traceback of an error"
+DEBUG_VARIABLE = "LDM_OCEAN_DEBUG"  # reaches the processes that a command starts
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 
 
@@ -23,12 +27,15 @@ def nearest(word: str, known) -> str:
     return f" (did you mean {close[0]!r}?)" if close else f" (known: {', '.join(known)})"
 
 
-def exit_politely(main: Callable[[], None]) -> None:
+def exit_politely(main: Callable[[], None], arguments: list[str] | None = None) -> None:
     """Run ``main``; a UserError, or a full disk or memory, becomes one line on stderr and exit code 2.
 
-    A reader of our output that has seen enough (``| head``) ends the command without a word; what a terminal cannot
-    print becomes ``?``.
+    With ``--debug`` among the ``arguments`` (of this process, by default) the traceback stands before the line. A
+    reader of our output that has seen enough (``| head``) ends the command without a word; what a terminal cannot print
+    becomes ``?``.
     """
+    if DEBUG in (sys.argv if arguments is None else arguments):
+        os.environ[DEBUG_VARIABLE] = "1"
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
     try:
@@ -47,7 +54,7 @@ def exit_politely(main: Callable[[], None]) -> None:
         place = error.filename or "the output"
         _end(f"cannot write {place} ({error.strerror}): free disk space, or choose another place, then start again")
     except (MemoryError, RuntimeError) as error:  # torch has either
-        if not isinstance(error, MemoryError) and "memory" not in str(error):
+        if not isinstance(error, MemoryError) and not any(words in str(error).lower() for words in OUT_OF_MEMORY):
             raise
         _end(f"not enough memory ({str(error).splitlines()[0] if str(error) else 'none left'}): {LESS}")
     except KeyboardInterrupt:
@@ -55,5 +62,7 @@ def exit_politely(main: Callable[[], None]) -> None:
 
 
 def _end(message: str) -> None:
+    if os.environ.get(DEBUG_VARIABLE):
+        traceback.print_exc()
     print(f"error: {' '.join(message.split())}", file=sys.stderr)
     sys.exit(2)

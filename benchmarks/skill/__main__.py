@@ -13,9 +13,8 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from tqdm import tqdm
-
 from ldm_ocean import open_states
+from ldm_ocean.bar import bar
 from ldm_ocean.errors import UserError, exit_politely
 from ldm_ocean.io.atomic import write_text
 from ldm_ocean.metrics.config import load_config
@@ -37,16 +36,16 @@ def run(store, config, contestants: dict, seeds: int, folder: Path) -> dict:
     for name, method in contestants.items():
         swept = board.sweep if name in means else {}
         rounds = range(min(seeds, method.seeds or seeds))
-        with tqdm(total=len(rounds) * (len(board.cases) + len(swept)), desc=name, unit="setting", disable=None) as bar:
+        with bar(len(rounds) * (len(board.cases) + len(swept)), "setting", what=name) as progress:
             for seed in rounds:
                 known = Records(folder / f"{name}-{seed}.json", f"{board.digest} {method.digest}")
                 records[name].append(
-                    {s: known(s, partial(board.score, method, s, seed)) for s in ticking(board.cases, bar)}
+                    {s: known(s, partial(board.score, method, s, seed)) for s in ticking(board.cases, progress)}
                 )
                 if swept:
                     responds = partial(board.means, method)
                     means[name].append(
-                        {s: known(f"sweep {s}", partial(responds, s, seed)) for s in ticking(swept, bar)}
+                        {s: known(f"sweep {s}", partial(responds, s, seed)) for s in ticking(swept, progress)}
                     )
     simulated = board.simulated()
     return assemble(store, board, contestants, records | ({SIMULATION: [simulated]} if simulated else {}), means, seeds)
@@ -91,11 +90,11 @@ def announce(board: Board, contestants: dict, seeds: int) -> None:
             )
 
 
-def ticking(names, bar):
+def ticking(names, progress):
     """``names``, moving the bar on after each."""
     for name in names:
         yield name
-        bar.update()
+        progress.update()
 
 
 def sampling_note(contestants: dict) -> str:

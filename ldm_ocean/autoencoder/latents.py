@@ -16,9 +16,9 @@ import numpy as np
 import torch
 import xarray as xr
 import zarr
-from tqdm import tqdm
 from zarr.codecs import ZstdCodec
 
+from ..bar import each
 from ..errors import UserError
 from ..io.atomic import put_in_place, remove
 from ..io.namelist import ATTRIBUTE
@@ -58,7 +58,8 @@ def write_latents(path: Path, codec: Codec, states: xr.Dataset, batch: int = 32,
     shape = (samples, codec.n_tokens, codec.channels)
     store = next((p for p in (part, path) if _is_of(p, about, shape)), None)
     shard = _shard(codec, states) if store is None else _array(store, "source").chunks[0]
-    for start in tqdm(range(0, samples, shard), desc="encode", unit="shard", disable=None):
+    starts = range(0, samples, shard)
+    for start in each(starts, len(starts), "shard", what="encode"):
         here = slice(start, min(start + shard, samples))
         x = codec.fields.stack(states.isel(sample=here), codec.grid)
         sources = np.array([_source(state) for state in x])

@@ -51,7 +51,9 @@ class Autoencoder(Codec):
         self.cells = stem[0] * stem[1] * stem[2]
         self.stem = Pointwise((len(fields) + self.static.shape[1]) * self.cells, widths[0])
         stages = list(zip(widths, blocks, strict=True))
-        self.place = nn.ModuleList(nn.Sequential(nn.Linear(2 * PLACE_PAIRS, PLACE_FEATURES), nn.SiLU()) for _ in stages)
+        place = lambda: nn.Sequential(nn.Linear(2 * PLACE_PAIRS, PLACE_FEATURES), nn.SiLU())  # noqa: E731
+        # Without blocks nothing asks for the place: weights that never get a gradient stop distributed training.
+        self.place = nn.ModuleList(place() if n else nn.Identity() for _, n in stages)
         self.encoder = nn.ModuleList(Stage(block(w) for _ in range(n)) for w, n in stages)
         self.down = nn.ModuleList(map(Down, widths[:-1], widths[1:], self.strides[1:]))
         self.to_code = nn.Sequential(ChannelNorm(widths[-1]), Pointwise(widths[-1], channels))

@@ -5,7 +5,7 @@ import sys
 import warnings
 
 from .. import __version__
-from ..errors import UserError, exit_politely
+from ..errors import DEBUG, DEBUG_HELP, UserError, exit_politely
 
 COMMANDS = {
     "simulate": "run the DINO-like basin on Veros for a design of parameter settings",
@@ -28,7 +28,8 @@ class Parser(argparse.ArgumentParser):
 
 def main(arguments: list[str] | None = None) -> None:
     """Parse and run; a mistake in the input is one line on stderr and exit code 2."""
-    exit_politely(lambda: _run(sys.argv[1:] if arguments is None else arguments))
+    given = sys.argv[1:] if arguments is None else arguments
+    exit_politely(lambda: _run([a for a in given if a != DEBUG]), given)
 
 
 def _run(arguments: list[str]) -> None:
@@ -38,6 +39,7 @@ def _run(arguments: list[str]) -> None:
     chosen = next((a for a in arguments if a in COMMANDS), None)
     for name, summary in COMMANDS.items():
         sub = subparsers.add_parser(name, help=summary, description=f"{summary[:1].upper()}{summary[1:]}.")
+        sub.add_argument(DEBUG, action="store_true", default=argparse.SUPPRESS, help=DEBUG_HELP)
         if name == chosen:  # import only what runs: `--help` stays quick
             module = _module(name)
             sub.epilog, sub.formatter_class = module.EXAMPLES, argparse.RawDescriptionHelpFormatter

@@ -2,15 +2,14 @@
 
 import argparse
 import json
-import sys
 import warnings
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
-from tqdm import tqdm
 
+from ..bar import bar
 from ..errors import UserError
 from ..io.lock import only_writer
 from ..io.namelist import ATTRIBUTE
@@ -124,14 +123,14 @@ def _opened(simulations: list[Simulation], mapping, variables, equation_of_state
 def _write(writer: StateWriter, simulations: list[Simulation], runs: list[Run], progress: bool) -> None:
     """Append every state that is not there yet."""
     done, total = len(writer.labels), sum(map(len, runs))
-    with tqdm(total=total, initial=done, unit="state", disable=not progress) as bar:
+    with bar(total, "state", done, "prepare", progress) as shown:
         for one, run in zip(simulations, runs, strict=True):
             first = min(done, len(run))
             done -= first
             labels = {"setting": one.setting, "split": one.split}
             for state, season in run.states(first):
                 writer.append(state, labels | {"season": season, "equilibrium": one.equilibrium} | one.parameters)
-                bar.update()
+                shown.update()
 
 
 def _check_same(old: xr.Dataset, out: Path, run: Run, one: Simulation) -> None:
@@ -215,7 +214,7 @@ def run(args: argparse.Namespace):
     )  # fmt: skip
     states = prepare_all(
         read_table(given[0], one) if table else [one], args.out, args.mapping, args.variables, args.equation_of_state,
-        args.append, progress=sys.stderr.isatty(),
+        args.append, progress=True,
     )  # fmt: skip
     sizes = states.sizes
     found = ", ".join(str(k) for k, v in states.data_vars.items() if "mask" in v.attrs)

@@ -9,8 +9,6 @@ The date. Idealised forcing follows kt Δt in a year of 360 days, where kt is th
 (share of the year gone) gets the end of day d = round(360 s), 1 ≤ d ≤ 360, of a first year: kt = 86400 d/Δt.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 
@@ -21,7 +19,7 @@ import yaml
 
 from ..errors import UserError
 from ..ocean.grid import MESH, OceanGrid
-from .atomic import published
+from .atomic import published_netcdf
 from .checks import check_values
 from .mesh import read_mesh
 from .names import Names
@@ -114,7 +112,7 @@ def write_restart(
     path = Path(path)
     check_name(path)
     fields, season = start_fields(state, grid), season_of(state)
-    with _written_whole(path) as temporary:
+    with published_netcdf(path) as temporary:
         if template is None:
             date = _date(season, rdt)
             _write_minimal(temporary, fields, date, grid, str(state.attrs.get("source", "ldm_ocean")))
@@ -265,13 +263,3 @@ def _storage(variable: netCDF4.Variable) -> dict:
     if filters is None or chunks in (None, "contiguous"):  # netCDF-3, and scalars
         return out
     return out | {"chunksizes": chunks} | {k: filters[k] for k in ("zlib", "complevel", "shuffle", "fletcher32")}
-
-
-@contextmanager
-def _written_whole(path: Path) -> Iterator[Path]:
-    """A name to write under; it becomes ``path`` on success and vanishes otherwise."""
-    try:
-        with published(path) as temporary:
-            yield temporary
-    except (OSError, RuntimeError) as error:  # netCDF4 has either for a full disk
-        raise UserError(f"cannot write {path} ({error}): free space or choose another place") from error

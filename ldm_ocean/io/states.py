@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from ..errors import UserError, nearest
-from .atomic import published
+from .atomic import published, published_netcdf
 from .packed import SUFFIX, read_packed
 from .untrusted import open_group
 
@@ -147,8 +147,9 @@ def check_target(path: Path) -> None:
 def write_states(states: xr.Dataset, path: Path) -> None:
     """Write a data set as Zarr or NetCDF by its suffix; the final name appears only when complete."""
     check_target(path)
-    with published(path) as temporary:
-        if path.suffix == ".nc":
-            states.to_netcdf(temporary, engine="h5netcdf")
-        else:
+    if path.suffix == ".nc":
+        with published_netcdf(path) as temporary:
+            states.to_netcdf(temporary, engine="netcdf4")
+    else:
+        with published(path) as temporary:
             states.to_zarr(temporary, mode="w", consolidated=False)

@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 import xarray as xr
-from tqdm import tqdm
 
+from ..bar import bar
 from ..errors import UserError
 from ..io.atomic import published
 from ..metrics.diagnostics import Diagnostics
@@ -187,7 +187,7 @@ def integrate(runs: list[Run], folder: Path, regions: Regions, processes: int) -
     initial = sum(done[r.name][0] for r in runs) / MONTHS
     running: set[Future] = set()
     with (
-        tqdm(total=round(total, 1), initial=round(initial, 1), unit="year", desc="spinup", disable=None) as bar,
+        bar(round(total, 1), "year", round(initial, 1), "spinup") as progress,
         workers(processes) as pool,
     ):
         while waiting or running:
@@ -196,6 +196,6 @@ def integrate(runs: list[Run], folder: Path, regions: Regions, processes: int) -
             ended, running = wait(running, return_when=FIRST_COMPLETED)
             for future in ended:
                 run, months, over = future.result()
-                bar.update(months / MONTHS)
+                progress.update(months / MONTHS)
                 if not over:
                     waiting.insert(0, run)

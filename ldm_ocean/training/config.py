@@ -90,7 +90,7 @@ class Train:
     checkpoint_every: int = within(3200, COUNT)
     keep_last: int = within(2, COUNT)
     seed: int = within(0, (0, 2**31 - 1))
-    device: str = one_of("auto", "cpu", "cuda")
+    device: str = one_of("auto", "cpu", "cuda")  # auto: a GPU of CUDA, else the CPU; Apple's knows no double precision
     precision: str = one_of("no", "bf16")  # fp16: anomalies at the edge of its range would overflow
 
 
@@ -144,6 +144,8 @@ def load(schema: type, stage: str, arguments: list[str]):
             content = value if key in GROUPS else plain_yaml.parse(value, f"{key}={value}")
             config = _merge(config, schema, key, content, "the command line")
     built: Any = OmegaConf.to_object(config)
+    if built.train.precision == "False":  # as YAML reads a bare `no`
+        built.train.precision = "no"
     _check_values(built, "")
     return built
 

@@ -155,8 +155,8 @@ class DiffusionTask(nn.Module):
         start = levels[0] * member_noise(tuple(row["z"].shape[1:]), self.seed, range(1)).to(device)
         drawn = sample(ClassifierFree(self.model, condition), start, levels)
         fields, grid = self.codec.fields, self.codec.grid
-        latents = {"reconstruction": self.latents.values[self.held_out[:1]], "sample": drawn.cpu()}
-        pair = {k: fields.unstack(self.codec.decode(v).numpy(), grid).isel(sample=0) for k, v in latents.items()}
+        latents = {"reconstruction": self.latents.values[self.held_out[:1]].to(device), "sample": drawn}
+        pair = {k: fields.unstack(self.codec.decode(v).cpu().numpy(), grid).isel(sample=0) for k, v in latents.items()}
         depth = float(grid["gdept"][0])
         return {f"maps/{name}": map_panel(pair, grid, name, depth) for name in fields.names}
 

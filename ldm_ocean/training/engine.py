@@ -6,11 +6,10 @@ was stopped, or moves to another number of processes, therefore goes on with the
 
 import json
 import math
-import os
-import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Protocol
 
@@ -18,19 +17,18 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedType, broadcast
 from torch import nn
-from tqdm import tqdm
 
+from ..bar import bar
 from ..errors import UserError
 from ..io.atomic import write_text
 from ..io.output import work_folder
 from . import checkpoint
 from .config import Train
 from .ema import EMA
+from .stop import EXIT_REQUEUE, stop_flag
 
-EXIT_REQUEUE = 75  # told to stop, and nothing is lost: run the same command again
 SHARDED = (DistributedType.FSDP, DistributedType.DEEPSPEED, DistributedType.MEGATRON_LM)
-TOLD = (signal.SIGTERM, signal.SIGUSR1)
-LAUNCHER = os.getppid()  # asked at import: it may be gone before the data are read
+MEASURED = 4  # steps by which the time of all is estimated
 
 
 class Task(Protocol):
@@ -110,10 +108,20 @@ class Log:
                 writer.add_figure(name, figure, samples)
 
 
-def requeue_when_told() -> None:
-    """Until ``fit`` takes its first step SIGTERM and SIGUSR1 end the process at once, with ``EXIT_REQUEUE``."""
-    for name in TOLD:
-        signal.signal(name, lambda *_: sys.exit(EXIT_REQUEUE))
+class Estimate:
+    """Called after every step, says once how long all ``steps`` will take; the first is not counted, it prepares."""
+
+    def __init__(self, steps: int, shown: bool):
+        self.steps, self.shown, self.taken, self.began = steps, shown, 0, 0.0
+
+    def __call__(self) -> None:
+        self.taken += 1
+        if self.taken == 1:
+            self.began = time.monotonic()
+        if self.taken == MEASURED + 1 and self.shown:
+            each = (time.monotonic() - self.began) / MEASURED
+            minutes = self.steps * each / 60
+            print(f"{self.steps} steps of {each:.2g} s: {minutes:.3g} minutes, and validation", file=sys.stderr)
 
 
 def fit(
@@ -127,16 +135,17 @@ def fit(
 
     What ``describe`` says is printed before a new training, what ``conclude`` says once ``run/best`` is final.
 
-    The published model is the averaged one with the lowest validation ``loss``. On SIGTERM or SIGUSR1 a checkpoint is
-    written at the next step and the process exits with ``EXIT_REQUEUE``. UserError if another training holds ``run``.
+    The published model is the averaged one with the lowest validation ``loss``. On SIGTERM, SIGUSR1 or SIGINT a
+    checkpoint is written at the next step and the process exits with ``EXIT_REQUEUE``. UserError if another training
+    holds ``run``.
     """
     if config.precision not in ("no", "bf16"):
         raise UserError(f"train.precision={config.precision} is not accepted: no or bf16")
     if config.device == "cuda" and not torch.cuda.is_available():
         raise UserError("train.device=cuda: there is no GPU here, use auto or cpu")
-    accelerator = Accelerator(
-        cpu=config.device == "cpu", mixed_precision=config.precision, log_with="tensorboard", project_dir=str(run)
-    )
+    # Accelerate would take whatever else there is, such as Apple's GPU, which knows no double precision.
+    cpu = config.device == "cpu" or not torch.cuda.is_available()
+    accelerator = Accelerator(cpu=cpu, mixed_precision=config.precision, log_with="tensorboard", project_dir=str(run))
     if accelerator.distributed_type in SHARDED:
         raise UserError(f"{accelerator.distributed_type.value} is not accepted: every process holds the whole network")
     share = share_of_batch(config, accelerator.num_processes)  # refused before anything is written
@@ -172,36 +181,32 @@ def _train(accelerator, share: tuple[int, int], task: Task, config: Train, run: 
         print(describe(), file=sys.stderr)
     wrapped = accelerator.prepare(task)
     log = Log(accelerator, run, state["samples"])
-    bar = tqdm(
-        total=config.samples,
-        initial=state["samples"],
-        unit="sample",
-        disable=None if accelerator.is_main_process else True,
-    )
-    order = Order(task.size, config.seed)
-    with _stop_flag(accelerator) as stop:
+    order, main = Order(task.size, config.seed), accelerator.is_main_process
+    progress, scores = bar(config.samples, "sample", state["samples"], shown=main), {}
+    estimate = Estimate((config.samples - state["samples"]) // config.global_batch_size, shown=main)
+    with progress, stop_flag(accelerator) as stop:
         while state["samples"] < config.samples:
-            state["loss"] += _step(
-                accelerator, wrapped, task, optimiser, config, order, state["samples"], micro, accumulation
-            )
+            loss = _step(accelerator, wrapped, task, optimiser, config, order, state["samples"], micro, accumulation)
             ema.update(task.model)
+            state["loss"] += loss
             state["steps"] += 1
             state["samples"] += config.global_batch_size
-            bar.update(config.global_batch_size)
+            progress.set_postfix(loss=f"{loss:.4g}", **scores, refresh=False)
+            progress.update(config.global_batch_size)
+            estimate()
             stopping, end = stop(), state["samples"] >= config.samples
             if _due(state["samples"], config.validate_every, config) or end:
                 lr = learning_rate(state["samples"], config)
                 log(state["samples"], "train", {"loss": state["loss"] / state["steps"], "lr": lr})
                 state["loss"], state["steps"] = 0.0, 0
-                bar.set_postfix(_validate(accelerator, task, ema, log, state, run))
+                scores = _validate(accelerator, task, ema, log, state, run)
             if _due(state["samples"], config.checkpoint_every, config) or end or stopping:
-                if accelerator.is_main_process:
+                if main:
                     checkpoint.save(run / "checkpoints", task.model, ema, optimiser, state, config.keep_last)
                 accelerator.wait_for_everyone()
             if stopping:
                 accelerator.end_training()
                 sys.exit(EXIT_REQUEUE)
-    bar.close()
     accelerator.end_training()
     if accelerator.is_main_process and not math.isfinite(state["best"]):
         raise UserError(f"no validation loss was finite, {run / 'best'} was not published: look at data.validation")
@@ -258,7 +263,7 @@ def _due(samples: int, every: int, config: Train) -> bool:
 
 
 def _validate(accelerator, task, ema, log, state: checkpoint.State, run) -> dict[str, str]:
-    """Score the averaged weights; publish them when they are the best so far."""
+    """Score the averaged weights; publish them when they are the best so far. What the bar shows of it."""
     scores: dict[str, float] = {}
     if accelerator.is_main_process:
         task.eval()
@@ -271,29 +276,4 @@ def _validate(accelerator, task, ema, log, state: checkpoint.State, run) -> dict
         state["best"] = min(state["best"], scores["loss"])
     log(state["samples"], "validation", scores)
     accelerator.wait_for_everyone()
-    return {k: f"{v:.4g}" for k, v in scores.items()}
-
-
-@contextmanager
-def _stop_flag(accelerator: Accelerator) -> Iterator[Callable[[], bool]]:
-    """A function that is true on all processes once any of them was asked to stop; later signals are as before.
-
-    Launchers do not pass every signal on: a process whose launcher has died counts as asked.
-    """
-    asked = torch.zeros((), device=accelerator.device)
-    launched = {"TORCHELASTIC_RUN_ID", "ACCELERATE_MIXED_PRECISION"} & os.environ.keys()
-
-    def ask(*_):
-        asked.fill_(1)
-
-    def stop() -> bool:
-        if launched and os.getppid() != LAUNCHER:
-            ask()
-        return bool(accelerator.reduce(asked.clone(), "sum") > 0)
-
-    before = {name: signal.signal(name, ask) for name in TOLD}
-    try:
-        yield stop
-    finally:
-        for name, handler in before.items():
-            signal.signal(name, handler)
+    return {"validation": f"{scores['loss']:.4g}"} if scores else {}

@@ -103,6 +103,24 @@ def test_a_wrong_command_line_is_one_line_too(arguments, capsys):
     assert lines[0].startswith("error: ")
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--debug", "sample", "nowhere", "a=1", "--out", "s.nc"],
+        ["evaluate", "nowhere", "--debug"],
+        ["train_vae.py", "data.states=nowhere", "--debug"],
+        ["train_diffusion.py", "--debug", "codec=nowhere"],
+    ],
+)
+def test_with_debug_every_command_shows_the_traceback_before_its_line(arguments, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("LDM_OCEAN_DEBUG", "")
+    monkeypatch.chdir(tmp_path)
+    assert call(arguments, monkeypatch) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "Traceback (most recent call last):"
+    assert lines[-1].startswith("error: ") and "nowhere" in lines[-1]
+
+
 @pytest.mark.parametrize("command", cli.COMMANDS)
 def test_help_of_every_command_shows_an_example(command, capsys):
     with pytest.raises(SystemExit) as end:
@@ -111,6 +129,7 @@ def test_help_of_every_command_shows_an_example(command, capsys):
     out = capsys.readouterr().out
     assert out.startswith("usage: ldm-ocean")
     assert f"  ldm-ocean {command}" in out
+    assert "--debug" in out
 
 
 def test_help_of_the_whole_names_every_command(capsys):

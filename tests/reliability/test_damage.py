@@ -6,6 +6,8 @@ import os
 import random
 import resource
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,7 @@ from ldm_ocean.errors import UserError, exit_politely
 from ldm_ocean.training import checkpoint, engine
 
 from ..training.test_engine import CONFIG, Line
-from .processes import BATCH, Trouble, arguments, output, train
+from .processes import BATCH, ROOT, Trouble, arguments, output, train
 from .small import FILES, PARTS, contents, save
 
 
@@ -127,6 +129,31 @@ def test_a_full_disk_is_one_line_wherever_it_is_met(tmp_path, capsys):
         exit_politely(fill)
     said = capsys.readouterr().err
     assert end.value.code == 2 and said.startswith("error: cannot write the output (File too large): free disk space")
+
+
+@pytest.mark.reliability("R10")
+@pytest.mark.parametrize("what", ["write_states(states, out)", "write_restart(out, states.isel(sample=[0]), grid)"])
+@pytest.mark.parametrize("size", [0, 100, 10_000])
+def test_a_disk_that_is_full_while_netcdf_is_written_is_one_line_and_exit_code_2(what, size, tmp_path):
+    """In a process of its own: libraries may crash as the interpreter ends."""
+    lines = [
+        "import resource, signal, sys",
+        "from pathlib import Path",
+        "from ldm_ocean.errors import exit_politely",
+        "from ldm_ocean.io.nemo import write_restart",
+        "from ldm_ocean.io.states import write_states",
+        "from ldm_ocean.ocean.grid import OceanGrid",
+        "from tests.conftest import small_states",
+        "states, out = small_states(), Path(sys.argv[1])",
+        "grid = OceanGrid.from_dataset(states)",
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({size}, resource.RLIM_INFINITY))",
+        f"exit_politely(lambda: {what})",
+    ]
+    command = [sys.executable, "-W", "ignore", "-c", "\n".join(lines), tmp_path / "a_restart.nc"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    (line,) = done.stderr.splitlines()
+    assert done.returncode == 2 and line.startswith(f"error: cannot write {tmp_path / 'a_restart.nc'} ("), line
+    assert not list(tmp_path.iterdir())
 
 
 def damaged(file: Path, how: str, where: int) -> None:

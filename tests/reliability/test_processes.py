@@ -16,7 +16,7 @@ from ldm_ocean.training import checkpoint
 from ldm_ocean.training.autoencoder import AutoencoderTask
 from ldm_ocean.training.config import DiffusionConfig, VaeConfig, load
 from ldm_ocean.training.diffusion import DiffusionTask
-from ldm_ocean.training.engine import EXIT_REQUEUE
+from ldm_ocean.training.stop import EXIT_REQUEUE
 
 from ..conftest import SMALL_DIT, SMALL_VAE
 from . import trace
@@ -50,6 +50,11 @@ def test_the_same_seed_starts_from_the_same_weights_and_another_one_does_not(roa
 
 
 @pytest.mark.reliability("R6")
+def test_an_autoencoder_without_blocks_trains_on_several_processes(road, tmp_path):
+    assert train("vae", arguments(road, "vae", "model.blocks=[0]", f"train.samples={CUT}"), tmp_path, 2) == [0, 0]
+
+
+@pytest.mark.reliability("R6")
 @pytest.mark.parametrize("processes", [2, pytest.param(4, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("stage", SLOW_VAE)
 def test_several_processes_see_the_samples_noise_and_learning_rate_of_one_and_find_its_losses(
@@ -79,7 +84,9 @@ def test_a_run_goes_on_with_another_number_of_processes_in_the_same_order(stage,
 
 
 @pytest.mark.reliability("R9")
-@pytest.mark.parametrize(("name", "rank"), [("SIGUSR1", 1), pytest.param("SIGTERM", 0, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("name", "rank"), [("SIGUSR1", 1), ("SIGINT", 0), pytest.param("SIGTERM", 0, marks=pytest.mark.slow)]
+)
 def test_a_signal_to_one_process_leaves_a_checkpoint_and_ends_all_with_the_code_for_requeueing(
     name, rank, road, tmp_path
 ):

@@ -3,7 +3,7 @@
 import pytest
 
 from ldm_ocean.training import checkpoint
-from ldm_ocean.training.engine import EXIT_REQUEUE
+from ldm_ocean.training.stop import EXIT_REQUEUE
 
 from . import trace
 from .processes import BATCH, CUT, LOADING, STAGES, STEPS, Trouble, arguments, train
@@ -37,7 +37,7 @@ def test_so_does_one_in_bf16(road, tmp_path, verdict):
 
 
 @pytest.mark.reliability("R9")
-@pytest.mark.parametrize(("stage", "name"), [("vae", "SIGTERM"), ("diffusion", "SIGUSR1")])
+@pytest.mark.parametrize(("stage", "name"), [("vae", "SIGTERM"), ("diffusion", "SIGUSR1"), ("diffusion", "SIGINT")])
 def test_told_to_stop_while_it_reads_its_data_a_run_asks_to_be_queued_again(stage, name, road, tmp_path):
     assert train(stage, arguments(road, stage), tmp_path, trouble=[Trouble(LOADING, name)]) == [EXIT_REQUEUE]
     assert not (tmp_path / "checkpoints").exists() and not (tmp_path / "trace-0.jsonl").exists()

@@ -89,19 +89,23 @@ def test_of_many_that_want_an_output_at_once_one_at_a_time_has_it(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_leavings_of_dead_writers_go_and_everything_else_stays(tmp_path):
-    keep = ["out.zarr2", ".other.nc.9999999.tmp", "out.notes", ".out.hidden"]
+def test_leavings_of_dead_writers_of_this_node_go_and_everything_else_stays(tmp_path):
+    dead, living = f"{atomic.HOST}.9999999.tmp", f"{atomic.HOST}.{os.getppid()}.tmp"
+    other = "another-node.9999999.tmp"
+    keep = ["out.zarr2", f".other.nc.{dead}", "out.notes", ".out.hidden", f".out.{other}", f".out.{living}"]
     for name in keep:
         (tmp_path / name).write_text("mine")
-    for name in (".out.9999999.tmp", "out.9999999.tmp.npz"):
+    for name in (f".out.{dead}", f"out.{dead}.npz"):
         (tmp_path / name).write_text("half")
-    (tmp_path / ".out.8888888.tmp").mkdir()
+    (tmp_path / f".out.{atomic.HOST}.8888888.tmp").mkdir()
     (tmp_path / "out" / "work").mkdir(parents=True)
-    (tmp_path / "out" / "work" / ".a.npz.9999999.tmp").write_text("half")
+    for name in (dead, living, other):
+        (tmp_path / "out" / "work" / f".a.npz.{name}").write_text("half")
     with only_writer(tmp_path / "out"):
         pass
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted([*keep, "out"])
-    assert not list((tmp_path / "out" / "work").iterdir())
+    left = {p.name for p in (tmp_path / "out" / "work").iterdir()}
+    assert left == {f".a.npz.{living}", f".a.npz.{other}"}
 
 
 def test_a_folder_that_had_stepped_aside_when_its_writer_died_comes_back(tmp_path, monkeypatch):

@@ -41,3 +41,10 @@ def test_a_mistake_is_one_line_that_names_the_key_or_the_nearest(argument, says)
         load(VaeConfig, "vae", [argument])
     assert says in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("value", ["no", "'no'", "bf16"])
+def test_the_precision_no_is_taken_for_what_it_says_in_a_file_and_on_the_command_line(value, tmp_path):
+    (tmp_path / "train.yaml").write_text(f"precision: {value}\n")
+    for argument in (f"train.precision={value}", f"train={tmp_path / 'train.yaml'}"):
+        assert load(VaeConfig, "vae", [argument]).train.precision == value.strip("'")

@@ -1,5 +1,7 @@
+import contextlib
 import os
 import signal
+import time
 from dataclasses import replace
 
 import pytest
@@ -9,8 +11,9 @@ from torch import nn
 
 from ldm_ocean.errors import UserError
 from ldm_ocean.generative.sampling import generator
-from ldm_ocean.training import checkpoint, engine
+from ldm_ocean.training import checkpoint, engine, stop
 from ldm_ocean.training.config import Train
+from ldm_ocean.training.stop import EXIT_REQUEUE, TOLD, requeue_when_told
 
 
 class Line(nn.Module):
@@ -58,7 +61,7 @@ def test_a_signal_writes_a_checkpoint_asks_to_be_requeued_and_nothing_is_lost(tm
     told.batch = signal_at_52
     with pytest.raises(SystemExit) as stopped:
         engine.fit(told, CONFIG, tmp_path / "told")
-    assert stopped.value.code == engine.EXIT_REQUEUE
+    assert stopped.value.code == EXIT_REQUEUE
     assert checkpoint.complete(tmp_path / "told" / "checkpoints")[-1].name == "0000000056"
     again = Line()
     engine.fit(again, CONFIG, tmp_path / "told")
@@ -71,24 +74,104 @@ def test_a_process_whose_launcher_died_before_training_does_not_train_for_ever(t
     monkeypatch.setattr(os, "getppid", lambda: 1)
     with pytest.raises(SystemExit) as stopped:
         engine.fit(Line(), CONFIG, tmp_path)
-    assert stopped.value.code == engine.EXIT_REQUEUE
+    assert stopped.value.code == EXIT_REQUEUE
     assert checkpoint.complete(tmp_path / "checkpoints")[-1].name == "0000000004"
 
 
+def test_ctrl_c_in_a_callback_that_swallows_exceptions_is_not_lost(tmp_path, capfd):
+    """Python calls finalisers wherever it likes, and prints what they raise, no more."""
+
+    class Finalised:
+        def __del__(self):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    told = Line()
+    batch = told.batch
+
+    def finalise_at_52(indices, positions):
+        if positions.start == 52:
+            Finalised()
+        return batch(indices, positions)
+
+    told.batch = finalise_at_52
+    with pytest.raises(SystemExit) as stopped:
+        engine.fit(told, CONFIG, tmp_path)
+    assert stopped.value.code == EXIT_REQUEUE
+    assert checkpoint.newest(tmp_path / "checkpoints").name == "0000000056"
+    (line,) = [x for x in capfd.readouterr().err.splitlines() if "SIGINT" in x]
+    assert line.startswith("SIGINT: a checkpoint at the next step") and f"exit code {EXIT_REQUEUE}" in line
+
+
+def test_an_exit_that_a_callback_swallowed_before_training_is_taken_up_by_its_first_step(tmp_path):
+    before = [signal.getsignal(name) for name in TOLD]
+    requeue_when_told()
+    with contextlib.suppress(SystemExit):  # as a callback would
+        signal.raise_signal(signal.SIGINT)
+    for name, handler in zip(TOLD, before, strict=True):
+        signal.signal(name, handler)
+    with pytest.raises(SystemExit) as stopped:
+        engine.fit(Line(), CONFIG, tmp_path / "told")
+    assert stopped.value.code == EXIT_REQUEUE
+    assert [p.name for p in checkpoint.complete(tmp_path / "told" / "checkpoints")] == ["0000000004"]
+    engine.fit(Line(), CONFIG, tmp_path / "told")
+
+
+def in_a_child(act) -> int:
+    """Exit code of a fork that does ``act``, negative for a signal."""
+    child = os.fork()
+    if not child:
+        with contextlib.suppress(SystemExit):
+            act()
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+@pytest.mark.parametrize(("apart", "ends"), [(1.1, -signal.SIGINT), (0.0, 0)])
+def test_the_second_ctrl_c_ends_at_once_unless_a_launcher_passed_on_the_first(apart, ends, tmp_path):
+    task = Line()
+    validate = task.validate
+
+    def told_twice():
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(apart)
+        os.kill(os.getpid(), signal.SIGINT)
+        return validate()
+
+    task.validate = told_twice
+    assert in_a_child(lambda: engine.fit(task, CONFIG, tmp_path)) == ends
+    assert bool(checkpoint.newest(tmp_path / "checkpoints")) == (ends == 0)
+
+
+def test_how_long_all_steps_will_take_is_said_after_the_first_few(tmp_path, capsys, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(engine.time, "monotonic", lambda: now[0])
+    task = Line()
+    batch = task.batch
+
+    def slow(indices, positions):
+        now[0] += 50.0 if positions.start == 0 else 1.5  # for each of two micro-batches; the first prepares
+        return batch(indices, positions)
+
+    task.batch = slow
+    engine.fit(task, CONFIG, tmp_path)
+    assert "20 steps of 3 s: 1 minutes, and validation" in capsys.readouterr().err
+
+
 def test_until_training_begins_a_signal_asks_to_be_requeued_at_once():
-    before = [signal.getsignal(name) for name in engine.TOLD]
-    engine.requeue_when_told()
-    for name, handler in zip(engine.TOLD, before, strict=True):
+    before = [signal.getsignal(name) for name in TOLD]
+    requeue_when_told()
+    for name, handler in zip(TOLD, before, strict=True):
         with pytest.raises(SystemExit) as stopped:
             signal.raise_signal(name)
         signal.signal(name, handler)
-        assert stopped.value.code == engine.EXIT_REQUEUE
+        assert stopped.value.code == EXIT_REQUEUE
+    stop._told.clear()
 
 
 def test_after_training_signals_are_as_before(tmp_path):
-    before = [signal.getsignal(s) for s in (signal.SIGTERM, signal.SIGUSR1)]
+    before = [signal.getsignal(s) for s in TOLD]
     engine.fit(Line(), CONFIG, tmp_path)
-    assert [signal.getsignal(s) for s in (signal.SIGTERM, signal.SIGUSR1)] == before
+    assert [signal.getsignal(s) for s in TOLD] == before
 
 
 def test_every_sample_comes_once_an_epoch_in_an_order_that_the_seed_gives():
