@@ -30,6 +30,7 @@ from .ocean.fields import Fields
 from .ocean.grid import OceanGrid
 from .physics.eos import differentiable, equation_of_state
 
+METHODS = DIFFUSION, GP = "diffusion", "gp"
 CURRENTS = GENERATED, BALANCED = "generated", "balanced"
 FAR = 1.0  # widths of the training range; farther outside of it nothing is generated unasked
 MISSED = 3.0  # tolerances that a constraint may be missed by without a word
@@ -141,10 +142,9 @@ class OceanLDM:
         extrapolate: bool = False,
     ) -> torch.Tensor:
         """Latents (members, N, C); arguments as in ``sample``. Member m depends on (seed, m) only."""
-        if members < 1 or steps < 1:
-            raise UserError(f"members={members}, steps={steps}: both must be at least 1")
-        if not 0 <= season <= 1:
-            raise UserError(f"season={season:g} is not a share of the year: give 0 to 1")
+        if steps < 1:
+            raise UserError(f"steps={steps}: it must be at least 1")
+        _check_asked(members, season)
         if not math.isfinite(guidance):
             raise UserError(f"guidance={guidance} is not a number: give 1 for none")
         if context is not None and not self.knows_context:
@@ -167,6 +167,20 @@ class OceanLDM:
             if (size := float(missed.square().mean().sqrt())) > MISSED:
                 warnings.warn(f"{name_of(constraint)} is missed by {size:.1f} tolerances: ask for less", stacklevel=3)
         return latents
+
+    def _regressed(
+        self, states, parameters, members, seed, season=0.0, strict=False, extrapolate=False, **others
+    ) -> np.ndarray:
+        """(members, V, D, Y, X) by ``GP``; arguments as in ``sample``."""
+        from .metrics.generated import regressed  # the other method needs no metrics
+
+        if others:
+            raise UserError(f"method gp takes no {', '.join(others)}: leave it out")
+        if states is None:
+            raise UserError("method gp draws from the training states: give states=... (--states DIR)")
+        _check_asked(members, season)
+        self._scaled(parameters, strict, extrapolate)
+        return regressed(states, self.grid, self.fields, parameters, season, members, seed)
 
     def _scaled(self, parameters: dict[str, float], strict: bool, extrapolate: bool) -> torch.Tensor:
         """Scaled parameters (1, P).
@@ -238,6 +252,8 @@ class OceanLDM:
         seed: int = 0,
         stabilise: bool = False,
         currents: str = GENERATED,
+        method: str = DIFFUSION,
+        states: xr.Dataset | None = None,
         **options,
     ) -> xr.Dataset:
         """Generate ``members`` spun-up states for physical ``parameters``; dims (member, depth, y, x), CF attributes.
@@ -250,6 +266,9 @@ class OceanLDM:
         inversions and ``currents`` ``balanced`` brings currents and sea level nearer to geostrophic balance (see
         ``adjust``). UserError where a state is not finite.
 
+        ``method`` ``gp`` draws from a Gaussian process on the EOFs of the training ``states`` instead (see
+        ``metrics.eof``), which may be better where there are few settings; it takes season, strict and extrapolate.
+
         Members differ in their weather and, as far as the training settings leave it open, in their mean state. The
         same seed and member index give the same state whatever the number of members.
         """
@@ -259,8 +278,13 @@ class OceanLDM:
             differentiable(self.grid.equation_of_state)  # refused before the work, not after it
         elif currents == BALANCED:
             equation_of_state(self.grid.equation_of_state)
-        with torch.no_grad():
-            x = self._decoded(self.sample_latents(parameters, members, seed, **options))
+        if method not in METHODS:
+            raise UserError(f"method={method!r}{nearest(method, METHODS)}: choose {' or '.join(METHODS)}")
+        if method == GP:
+            x = self._regressed(states, parameters, members, seed, **options)
+        else:
+            with torch.no_grad():
+                x = self._decoded(self.sample_latents(parameters, members, seed, **options))
         if not np.isfinite(x).all():
             raise UserError("the states drawn are not finite: come nearer with parameters and guidance")
         if stabilise:
@@ -270,10 +294,18 @@ class OceanLDM:
         states = self._dataset(x).rename(sample="member")
         given = {k: float(v) for k, v in parameters.items()}
         states = states.assign_coords({"member": np.arange(members), "season": options.get("season", 0.0), **given})
-        about = f"ldm_ocean {__version__}, codec {self.about['codec'][:12]}, seed {seed}"
+        drawn_by = f"codec {self.about['codec'][:12]}" if method == DIFFUSION else f"method {method}"
+        about = f"ldm_ocean {__version__}, {drawn_by}, seed {seed}"
         attrs = {"parameters": list(given), "variables": self.fields.names}
         if outside := self.scaler.outside(self.scaler.vector(given)):
             attrs["outside_training_range"] = "; ".join(line for line, _ in outside)
         if SHARED in self.about:
             attrs[SHARED] = json.dumps(self.about[SHARED])
         return states.assign_attrs(Conventions="CF-1.10", source=about, **attrs)
+
+
+def _check_asked(members: int, season: float) -> None:
+    if members < 1:
+        raise UserError(f"members={members}: there must be at least 1")
+    if not 0 <= season <= 1:
+        raise UserError(f"season={season:g} is not a share of the year: give 0 to 1")

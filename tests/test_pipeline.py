@@ -11,6 +11,9 @@ import zarr
 from ldm_ocean import OceanLDM, artefacts
 from ldm_ocean.autoencoder.latents import open_latents, write_latents
 from ldm_ocean.errors import UserError
+from ldm_ocean.io.states import parameters_of
+from ldm_ocean.metrics import EofGaussianProcess
+from ldm_ocean.metrics.generated import training_states
 from ldm_ocean.ocean import adjust
 from ldm_ocean.ocean.constraints import Inventory
 from ldm_ocean.training import engine
@@ -226,3 +229,31 @@ def test_a_warm_start_takes_what_fits(road):
     trained = artefacts.load_codec(road["vae"])
     assert torch.equal(task.model.stem.weight, trained.stem.weight)
     assert task.model.from_code.weight.shape != trained.from_code.weight.shape
+
+
+def test_the_gaussian_process_on_the_training_states_can_be_drawn_from_instead(model, states):
+    drawn = model.sample(ASKED, members=3, seed=1, season=0.5, method="gp", states=states)
+    again = model.sample(ASKED, members=3, seed=1, season=0.5, method="gp", states=states)
+    data = training_states(states)
+    process = EofGaussianProcess(model.fields.volumes(model.grid))
+    process.fit(torch.from_numpy(model.fields.stack(data, model.grid)), parameters_of(data), data.season, data.setting)
+    expected = process.sample(np.array([ASKED["wind"], ASKED["mixing"]]), 0.5, 3, 1)
+    np.testing.assert_array_equal(model.fields.stack(drawn.rename(member="sample"), model.grid), expected)
+    assert drawn.equals(again) and "method gp" in drawn.source and float(drawn.season) == 0.5
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({}, "--states"),
+        ({"steps": 3}, "method gp takes no steps"),
+        ({"members": 99}, "ask for fewer"),
+        ({"parameters": {"wind": 0.2}}, "mixing"),
+        ({"season": 2.0}, "share of the year"),
+        ({"method": "gpp"}, "did you mean 'gp'"),
+    ],
+)
+def test_what_the_gaussian_process_cannot_do_is_said(model, states, options, message):
+    given = {} if not options else {"states": states}
+    with pytest.raises(UserError, match=message):
+        model.sample(**{"parameters": ASKED, "method": "gp", **given, **options})

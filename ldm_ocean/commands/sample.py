@@ -10,15 +10,17 @@ from ..generative.sampling import STEPS
 from ..io.constraints import read as read_constraints
 from ..io.output import MARK, OVERWRITE, result
 from ..io.states import check_target, open_states, write_states
-from ..pipeline import CURRENTS, GENERATED, OceanLDM
+from ..pipeline import CURRENTS, DIFFUSION, GENERATED, METHODS, OceanLDM
 
 NOT_ASKED = ("overwrite", "out", "run", "command")  # of the arguments, those that change no state
+USUAL = {"steps": STEPS, "guidance": 1.0}
 EXAMPLES = """examples:
   ldm-ocean sample pretrained/dino-coarse rn_ztau0=0.22 rn_tstar_n=6 rn_avt0=3e-5 --members 16 --out samples.zarr
   ldm-ocean sample runs/diffusion rn_ztau0=0.15 rn_tstar_n=4 rn_avt0=2e-5 --season 0.5 --out summer.nc
   ldm-ocean sample runs/diffusion rn_ztau0=0.15 rn_tstar_n=4 rn_avt0=2e-5 --context unfinished.zarr --out states.zarr
   ldm-ocean sample pretrained/dino-coarse rn_ztau0=0.22 rn_tstar_n=6 rn_avt0=3e-5 --out physical.zarr \\
       --constraints configs/constraints/dino.yaml --stabilise --currents balanced
+  ldm-ocean sample runs/diffusion rn_ztau0=0.15 rn_tstar_n=4 rn_avt0=2e-5 --method gp --states states.zarr --out gp.nc
 """
 
 
@@ -29,6 +31,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, help="samples.zarr or samples.nc")
     parser.add_argument("--overwrite", action="store_true", help=OVERWRITE)
     parser.add_argument("--members", type=int, default=16, help="independent states (16)")
+    parser.add_argument(
+        "--method",
+        choices=METHODS,
+        default=DIFFUSION,
+        help="gp: a Gaussian process on EOFs of the training --states, where `evaluate` finds it better (%(default)s)",
+    )
+    parser.add_argument("--states", type=Path, help="of --method gp: the store that the model was trained on")
     parser.add_argument("--season", type=float, default=0.0, help="share of the year, 0 to 1 (0)")
     parser.add_argument(
         "--context", type=Path, help="a store whose last state is an earlier one, e.g. of an unfinished spin-up"
@@ -57,7 +66,7 @@ def run(args: argparse.Namespace) -> None:
     """Sample and write, atomically."""
     parameters = assignments(args.parameters)
     check_target(args.out)
-    inputs = [p for p in (args.model, args.context, args.constraints) if p]
+    inputs = [p for p in (args.model, args.states, args.context, args.constraints) if p]
     chosen = {k: v for k, v in vars(args).items() if k not in NOT_ASKED}
     with result(args.out, "sample", sorted(chosen.items()), inputs, args.overwrite) as mark:
         states = _drawn(args, parameters)
@@ -67,16 +76,19 @@ def run(args: argparse.Namespace) -> None:
 
 def _drawn(args: argparse.Namespace, parameters: dict[str, float]) -> xr.Dataset:
     model = OceanLDM.from_pretrained(args.model, args.device)
-    context = open_states(args.context).isel(sample=[-1]) if args.context else None
+    options: dict = {k: getattr(args, k) for k, usual in USUAL.items() if getattr(args, k) != usual}
+    if args.context:
+        options["context"] = open_states(args.context).isel(sample=[-1])
+    if args.constraints:
+        options["constraints"] = read_constraints(args.constraints, model.fields, model.grid)
     return model.sample(
         parameters,
         members=args.members,
         seed=args.seed,
+        method=args.method,
+        states=open_states(args.states) if args.states else None,
         season=args.season,
-        context=context,
-        steps=args.steps,
-        guidance=args.guidance,
-        constraints=read_constraints(args.constraints, model.fields, model.grid) if args.constraints else (),
+        **options,
         stabilise=args.stabilise,
         currents=args.currents,
         strict=args.strict,

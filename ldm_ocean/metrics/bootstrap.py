@@ -15,13 +15,16 @@ DRAWS = 2000
 def bootstrap(
     statistic: Callable[..., float], *samples: np.ndarray, level: float = 0.95, seed: int = 0
 ) -> tuple[float, float, float]:
-    """(θ, low, high) of ``statistic`` over arrays (S, ...) that are resampled together along their first axis.
+    """(θ, low, high) of ``statistic``, which asks for no order, over arrays (S, ...) that are resampled together along
+    their first axis.
 
     Draws for which the statistic is not defined (NaN) are left out; NaN bounds if all are, or if S is one.
     """
     count = len(samples[0])
     rng = np.random.default_rng(seed)
-    draws = np.array([statistic(*(x[i] for x in samples)) for i in rng.integers(0, count, (DRAWS, count))])
+    drawn = np.sort(rng.integers(0, count, (DRAWS, count)), 1)  # few settings make the same sample many times
+    distinct, place = np.unique(drawn, axis=0, return_inverse=True)
+    draws = np.array([statistic(*(x[i] for x in samples)) for i in distinct])[place.reshape(-1)]
     draws = draws[np.isfinite(draws)]
     if count < 2 or not len(draws):
         return float(statistic(*samples)), np.nan, np.nan

@@ -15,6 +15,7 @@ from ..ocean.grid import OceanGrid
 from .baselines import Baselines, in_season
 from .config import EvaluateConfig
 from .context import score_context
+from .eof import EofGaussianProcess
 from .scoring import chosen_settings, evaluate
 from .verdict import verdict
 
@@ -105,3 +106,29 @@ def training_states(store: xr.Dataset, splits: Sequence[str] = ("train",)) -> xr
     if not keep.any():
         raise UserError(f"the store has no equilibrium states of split {splits[0]!r}: the baselines need them")
     return store.isel(sample=np.flatnonzero(keep))
+
+
+def regressed(
+    store: xr.Dataset,
+    grid: OceanGrid,
+    fields: Fields,
+    parameters: dict[str, float],
+    season: float,
+    members: int,
+    seed: int,
+) -> np.ndarray:
+    """Members (M, V, D, Y, X) of an ``EofGaussianProcess`` of the training states in ``store``, at ``parameters``.
+
+    UserError where they are of another ocean, or fewer than ``members``: the weather is theirs, each taken once.
+    """
+    grid.check_same(OceanGrid.from_dataset(store), "the store", "give the states that the model was trained on")
+    names = list(store.attrs["parameters"])
+    if set(names) != set(parameters):
+        raise UserError(f"the training states have the parameters {', '.join(names)}: give the model's own")
+    data = training_states(store)
+    if members > data.sizes["sample"]:
+        raise UserError(f"members={members}: there is weather of {data.sizes['sample']} training states, ask for fewer")
+    states = torch.from_numpy(fields.stack(data, grid))
+    process = EofGaussianProcess(fields.volumes(grid))
+    process.fit(states, parameters_of(data), data.season.values, data.setting.values)
+    return process.sample(np.array([parameters[k] for k in names]), season, members, seed).numpy()

@@ -45,6 +45,9 @@ class Plan:
 
 def spin_up(model: OceanLDM, store: xr.Dataset, cases: list[Case], plan: Plan, folder: Path, processes: int) -> dict:
     """Do what is missing in ``folder``, then describe it, JSON-able: ``settings[case]["roads"][road]["starts"]``."""
+    for case in cases:
+        if lacking := [k for k in dict.fromkeys([*BASIN.ranges, *model.parameters]) if k not in case.parameters]:
+            raise UserError(f"{case.name} does not tell {', '.join(lacking)}: the basin cannot run without")
     roads = Roads(model, store)
     _keep_apart(roads, cases, plan, folder)
     begun = {case.name: _starts(case, roads, plan, folder / "starts") for case in cases}

@@ -10,16 +10,18 @@ import torch
 import xarray as xr
 
 from ldm_ocean.commands.cli import main
-from ldm_ocean.commands.evaluate import score_states
+from ldm_ocean.commands.evaluate import score_states, score_table, validation_table
 from ldm_ocean.commands.prepare import prepare
 from ldm_ocean.errors import UserError
 from ldm_ocean.metrics import Baselines, Regions
-from ldm_ocean.metrics.config import EvaluateConfig, load_config
+from ldm_ocean.metrics.config import EvaluateConfig, load_config, quick
 from ldm_ocean.metrics.context import score_context
 from ldm_ocean.metrics.generated import score_model, score_store, training_states
 from ldm_ocean.metrics.regions import Box, Level
 from ldm_ocean.metrics.scoring import evaluate, verifying_states
-from ldm_ocean.training.config import CONFIGS
+from ldm_ocean.ocean.fields import Fields
+from ldm_ocean.ocean.grid import OceanGrid
+from ldm_ocean.training.config import CONFIGS, Data
 
 REGIONS = Regions(boxes={"upper": Box((0, 200), (-30, 30))}, levels={"t50": Level(50, (-30, 30))})
 CONFIG = EvaluateConfig(members=6, verifying=3, regions=REGIONS)
@@ -290,3 +292,45 @@ def test_a_generator_that_returns_the_truth_is_nearer_to_it_than_the_unfinished_
     assert all(by["member"] == pytest.approx(by["context"]) for by in score.values())
     score = score_context(finished, states, grid, fields, ["test"], 3, 0)["test"]
     assert all(by["mean"] < by["context"] for by in score.values())
+
+
+def test_quick_scores_a_small_sample_and_says_what_it_leaves_out(store, grid, fields):
+    asked = quick(EvaluateConfig(splits=["train", "test"], baselines=["climatology"]))
+    found = score_model(Stub(store, grid, fields), store, asked)
+    assert sorted(found["settings"]) == ["s00", "s01", "s12"] and "context" not in found
+    assert found["left_out"] == ["starts from unfinished states", "9 of 12 settings"]
+    said = "\n".join(score_table(found))
+    assert "a sample of 8 members, 2 states of a setting at most; left out: starts from unfinished states" in said
+
+
+def test_quick_asks_for_no_more_than_the_config_does():
+    fewer = quick(EvaluateConfig(settings=1, members=3, verifying=1))
+    assert (fewer.settings, fewer.members, fewer.verifying) == (1, 3, 1)
+
+
+@pytest.mark.parametrize("levels", [slice(None), [0]])
+@pytest.mark.parametrize("lacking", [[], ["soce", "uoce", "voce", "ssh"]])
+def test_a_model_of_one_variable_or_of_one_level_is_scored(store, levels, lacking):
+    small = store.drop_vars(lacking).isel(depth=levels)
+    model = Stub(small, OceanGrid.from_dataset(small), Fields.from_dataset(small))
+    found = score_model(
+        model, small, EvaluateConfig(splits=["test"], members=3, verifying=1, baselines=["climatology"])
+    )
+    scores = found["splits"]["test"]["scores"]["truth"]["model"]["toce"]
+    assert scores["crps"] > 0 and len(scores["crps_by_level"]) == small.sizes["depth"]
+    assert set(found["context"]["test"]["toce"]) == {"context", "member", "mean"}
+
+
+def test_weather_is_the_spread_of_a_setting_about_its_own_mean(store, grid, fields, result):
+    own = np.flatnonzero((store.setting.values == "s12") & store.equilibrium.values)
+    states = fields.stack(store.isel(sample=own), grid).astype("float64")
+    volume = fields.volumes(grid).numpy()
+    square = (volume * (states - states.mean(0)) ** 2).sum((0, -3, -2, -1)) / volume.sum((-3, -2, -1)) / len(own)
+    found = result["splits"]["test"]["weather"]
+    assert list(found.values()) == pytest.approx(np.sqrt(square).tolist(), rel=1e-6) and list(found) == fields.names
+
+
+def test_a_trained_model_is_set_beside_the_baselines_on_its_validation_settings(road):
+    said = validation_table(road["diffusion"], Data(states=str(road["states.zarr"])))
+    assert "validation: fair CRPS" in said and "eof_gp" in said and "warning: validation: " in said
+    assert "no table of the model beside the baselines" in validation_table(road["diffusion"], Data(states="nowhere"))

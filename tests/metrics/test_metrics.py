@@ -244,3 +244,35 @@ def test_land_values_never_change_a_score(data):
     loud = ensemble + 1e6 * (volumes == 0)
     plain, shouted = (accumulate(EnsembleScore(volumes), [(e, truth)]).compute() for e in (ensemble, loud))
     same(plain, shouted)
+
+
+def test_scores_of_an_ensemble_are_those_of_their_definitions_member_by_member(data):
+    volumes, ensemble, truth = data
+    found = accumulate(EnsembleScore(volumes), [(ensemble, truth)]).scores()
+    x, y, w = ensemble.double().numpy(), truth.double().numpy(), volumes.numpy()
+    count, pairs = len(x), [(m, n) for m in range(len(x)) for n in range(len(x)) if m != n]
+    among = sum(abs(x[m] - x[n]) for m, n in pairs) / (2 * count * (count - 1))
+    crps = sum(abs(a - y) for a in x) / count - among
+
+    def norm(d):
+        return np.sqrt((w * d**2).sum((-3, -2, -1)) / w.sum((-3, -2, -1)))
+
+    energy = sum(norm(a - y) for a in x) / count - sum(norm(x[m] - x[n]) for m, n in pairs) / (2 * count * (count - 1))
+    variance = (count + 1) / (count - 1) * x.var(0)
+    level = w.sum((-2, -1)) * len(y)
+    with np.errstate(invalid="ignore"):
+        by_level = (w * crps).sum((0, -2, -1)) / level
+    np.testing.assert_allclose(found["crps_by_level"], by_level, rtol=1e-6)
+    np.testing.assert_allclose(found["crps"], (w * crps).sum((0, -3, -2, -1)) / level.sum(-1), rtol=1e-6)
+    np.testing.assert_allclose(found["energy"], energy.mean(0), rtol=1e-6)
+    ratio = (w * variance).sum((0, -3, -2, -1)) / (w * (x.mean(0) - y) ** 2).sum((0, -3, -2, -1))
+    np.testing.assert_allclose(found["spread_skill"], np.sqrt(ratio), rtol=1e-6)
+
+
+def test_scores_of_one_variable_on_one_level_keep_their_axes():
+    volumes, x = torch.ones(1, 1, 2, 2), torch.rand(3, 1, 1, 1, 2, 2)
+    for found in (
+        accumulate(EnsembleScore(volumes), [(x, x[0])]).scores(),
+        accumulate(StateError(volumes, 0 * volumes), [(x[0], x[1])]).scores(),
+    ):
+        assert all(v.shape == ((1, 1) if k.endswith("by_level") else (1,)) for k, v in found.items())

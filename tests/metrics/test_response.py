@@ -54,3 +54,9 @@ def test_settings_are_drawn_together_and_a_single_one_has_no_interval():
     assert bootstrap(lambda a, b: (a - b).sum(), x, x) == (0, 0, 0)
     value, low, high = bootstrap(np.mean, x[:1])
     assert value == x[0] and np.isnan([low, high]).all()
+
+
+def test_the_same_settings_drawn_in_another_order_are_computed_once():
+    seen = []
+    bootstrap(lambda x: seen.append(x) or x.mean(), np.array([1.0, 5.0, 9.0]))
+    assert len(seen) == 10 + 1  # multisets of three of three, and the whole sample

@@ -20,7 +20,7 @@ from ldm_ocean.commands.cli import main
 from ldm_ocean.errors import UserError
 from ldm_ocean.metrics.config import load_config
 from ldm_ocean.simulate.dino import Dino
-from ldm_ocean.spinup.experiment import Plan, _keep_apart, _starts
+from ldm_ocean.spinup.experiment import Plan, _keep_apart, _starts, spin_up
 from ldm_ocean.spinup.run import Record, Run, go_on
 from ldm_ocean.spinup.starts import GENERATED, NEAREST, TRUTH, Case, Roads
 
@@ -94,6 +94,14 @@ def test_parameters_that_nobody_simulated_run_without_a_truth(tmp_path):
     assert set(own["roads"]) == {"fixed", "nearest_setting", "eof_gp", "rest"} and "control" not in own
     assert not any("equivalent_years" in road or "nearer_than_cold_ever" in road for road in own["roads"].values())
     assert own["roads"]["fixed"]["preflight"]["unstable_volume"] == 0
+
+
+def test_states_that_do_not_tell_what_the_basin_needs_are_refused_before_the_work(tmp_path):
+    model = OceanLDM.from_pretrained(MODEL, "cpu")
+    case = Case("wind alone", {"rn_ztau0": 0.2}, 0.0)
+    with pytest.raises(UserError, match="wind alone does not tell rn_tstar_n, rn_avt0"):
+        spin_up(model, open_states(STATES, ["train"]), [case], Plan(1), tmp_path / "loop", 1)
+    assert not (tmp_path / "loop").exists()
 
 
 def test_every_setting_draws_members_of_its_own(tmp_path):
