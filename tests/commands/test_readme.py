@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from ldm_ocean.commands.cli import main
-from ldm_ocean.training.engine import TOLD
+from ldm_ocean.training.stop import TOLD
 
 from ..conftest import SHORT, SMALL_DIT, SMALL_VAE
 from ..nemo_files import MESH, NEMO, RESTART
