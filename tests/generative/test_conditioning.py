@@ -88,6 +88,16 @@ def test_the_loss_is_the_square_of_what_the_estimate_misses_in_units_of_its_weig
     torch.testing.assert_close(d.loss(z, noise, SIGMA, c), (missed / c_out).square().mean((1, 2)), rtol=1e-3, atol=1e-4)
 
 
+def test_the_unconditional_half_of_guidance_knows_no_parameters_and_is_else_the_same():
+    torch.manual_seed(0)
+    c, z = condition(5, 3, 4), torch.randn(5, 3, 4)
+    free = c.without_parameters()
+    assert (free.has_parameters == 0).all() and (c.has_parameters == 1).all()
+    assert all(torch.equal(v, getattr(c, k)) for k, v in vars(free).items() if k != "has_parameters")
+    expected = z / (1 + SIGMA[:, None, None] ** 2)  # of the prior N(0, 1)
+    torch.testing.assert_close(denoiser(0.0)(z, SIGMA, free), expected, atol=1e-5, rtol=1e-4)
+
+
 @pytest.mark.parametrize(("curve", "mean", "spread"), [("edm", -0.8, 1.4), ("flow", 0.0, 1.2)])
 def test_noise_levels_of_training_are_log_normal(curve, mean, spread):
     found = training_sigma(torch.tensor([0.5, 0.8413447, 0.1586553]), curve).log()

@@ -44,7 +44,7 @@ def of_the_whole_batch(task: Line) -> tuple[float, torch.Tensor]:
     """Loss and gradient of a run's first eight samples at once."""
     order = engine.Order(task.size, EVERY_STEP.seed)
     loss = task(task.batch([order[p] for p in range(8)], range(8))).mean()
-    return float(loss), flat(torch.autograd.grad(loss, list(task.model.parameters())))
+    return loss.item(), flat(torch.autograd.grad(loss, list(task.model.parameters())))
 
 
 @pytest.mark.parametrize("at_once", [8, 4, 3, 1])
@@ -79,8 +79,18 @@ def test_each_step_starts_from_a_gradient_of_zero(tmp_path, monkeypatch):
     assert len(seen) == 3 and all(torch.allclose(g, seen[0], atol=1e-6) for g in seen)
 
 
-def test_what_is_validated_and_published_is_the_average_and_not_the_raw_weights(tmp_path):
+def test_what_is_validated_and_published_is_the_average_and_not_the_raw_weights(tmp_path, monkeypatch):
     task, published, judged = Line(), [], []
+    expected, step = flat(task.model.parameters()), torch.optim.AdamW.step
+
+    def watched(optimiser, *arguments, **options):
+        nonlocal expected
+        step(optimiser, *arguments, **options)
+        n = len(task.seen) // CONFIG.global_batch_size
+        beta = min(0.9, (1 + n) / (10 + n))
+        expected = beta * expected + (1 - beta) * flat(task.model.parameters())
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", watched)
     task.publish = lambda folder: published.append(flat(task.model.parameters()))
     validate = task.validate
     task.validate = lambda: judged.append(flat(task.model.parameters())) or validate()
@@ -89,6 +99,7 @@ def test_what_is_validated_and_published_is_the_average_and_not_the_raw_weights(
     names = [name for name, _ in task.model.named_parameters()]
     average, raw = (load_file(folder / f"{part}.safetensors") for part in ("ema", "model"))
     average, raw = (flat(tensors[name] for name in names) for tensors in (average, raw))
+    torch.testing.assert_close(average, expected, atol=1e-5, rtol=1e-5)
     assert not torch.allclose(average, raw, atol=1e-3)
     assert torch.equal(published[-1], average) and torch.equal(judged[-1], average)
     assert torch.equal(flat(task.model.parameters()), raw)  # and training goes on from the raw ones
