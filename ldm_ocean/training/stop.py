@@ -60,7 +60,7 @@ def stop_flag(accelerator: Accelerator) -> Iterator[Callable[[], bool]]:
 
 def _leave(number: int, _) -> None:
     _told.append(time.monotonic())  # should a callback swallow the exit, training ends at its first step
-    _say(number, "nothing is lost, training had not begun")
+    _say(number, "nothing is lost")
     sys.exit(EXIT_REQUEUE)
 
 
