@@ -143,7 +143,7 @@ class Stub:
         self.grid, self.fields, self.generate = grid, fields, oracle(store, grid, fields)
         self.knows_context = True
 
-    def sample(self, parameters, members, seed, season, context=None):
+    def sample(self, parameters, members, seed, season, context=None, extrapolate=False):
         states = self.fields.unstack(self.generate(parameters, season, members, seed).numpy(), self.grid)
         mesh = self.grid.to_dataset()
         states = states.merge(mesh).assign_attrs(mesh.attrs)
