@@ -45,7 +45,8 @@ class AutoencoderTask(nn.Module):
         split = np.isin(data.split.values, config.data.train)
         if not split.any() or split.all():
             raise UserError(
-                f"{config.data.states} needs samples for training and for validation: see data.train, data.validation"
+                f"{config.data.states} needs samples for training and for validation: give each run its split in "
+                "`ldm-ocean prepare --split`, or see data.train, data.validation"
             )
         states, held_out = (
             self.fields.stack_on_disk(data.isel(sample=np.flatnonzero(which)), self.grid) for which in (split, ~split)

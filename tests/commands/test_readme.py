@@ -19,6 +19,7 @@ from ..nemo_files import MESH, NEMO, RESTART
 
 ROOT = Path(__file__).parents[2]
 FEWER = {"train_vae.py": [*SMALL_VAE, *SHORT], "train_diffusion.py": [*SMALL_DIT, *SHORT]}
+LESS = {"sample": ["--members", "2", "--steps", "2"], "evaluate": ["--quick"]}
 
 
 def recipe() -> list[list[str]]:
@@ -54,7 +55,7 @@ def test_the_commands_for_an_own_nemo_run_as_they_stand(at_home, monkeypatch, ca
             runpy.run_path(str(ROOT / script), run_name="__main__")
         else:
             assert words[0] == "ldm-ocean"
-            fewer = ["--members", "2", "--steps", "2"] if words[1] == "sample" else []
+            fewer = LESS.get(words[1], []) if "--model" in words or words[1] == "sample" else []
             main([*words[1:], *fewer])
     said = capsys.readouterr().out
     assert "validation: fair CRPS" in said and "test: fair CRPS" in said
