@@ -6,6 +6,7 @@ kept under ``work/``; a run that is killed loses at most ``CHUNK`` looks. A sett
 manifest and passed over; what would have started from it starts from its own parent.
 """
 
+import json
 import time
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
@@ -14,21 +15,23 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
+from .. import __version__
 from ..bar import bar as progress_bar
-from ..io.atomic import published, remove
+from ..io.atomic import published, remove, write_text
 from ..io.packed import SUFFIX, read_packed, write_packed
 from ..ocean.grid import OceanGrid
 from ..ocean.regrid import regrid
+from ..physics.eos import vallis
+from ..physics.stratification import unstable_volume
 from .design import Setting
-from .manifest import SERIES, Manifest, unstable
 from .ocean import Ocean
 from .pool import the_model
 from .pool import workers as processes
-from .progress import Progress, dataset
-from .statistics import SUFFIX as STATISTICS
+from .progress import FIELDS, Progress, dataset
 
 CHUNK = 10  # looks between two saves, and between two decisions whether a setting has settled
 YEAR = 360  # days, for counting
+SERIES = "series"  # folder of the settings' long series, a data set of its own
 
 
 @dataclass(frozen=True)
@@ -113,17 +116,8 @@ def _step(task: Task, progress: Progress, model, grid: OceanGrid) -> bool:
         return False
     _advance(task, progress, model, schedule.spacing if recorded < schedule.snapshots else spacing)
     if not progress.blown:
-        _record(progress, round(model.days(progress.state)), schedule.every)
+        progress.keep(progress.fields, round(model.days(progress.state)), equilibrium=True)
     return True
-
-
-def _record(progress: Progress, day: int, every: int) -> None:
-    """The present state, whole where it is the first of ``every``."""
-    whole = progress.recorded % every == 0
-    if every > 1:
-        progress.statistics.add(progress.fields["toce"], day)
-    if whole:
-        progress.keep(progress.fields, day, equilibrium=True)
 
 
 def _advance(task: Task, progress: Progress, model, days: float) -> np.ndarray:
@@ -148,19 +142,16 @@ def _begin(task: Task, model) -> dict:
     last = states.isel(sample=[np.flatnonzero(states.equilibrium.values)[-1]])
     if mesh.tmask.shape != grid.shape:
         last = regrid(last.merge(mesh, combine_attrs="override").assign_attrs(mesh.attrs), grid)
-    fields = {k: last[k].values[0] for k in model.wet}
+    fields = {k: last[k].values[0] for k in FIELDS}
     return restart.begin(model, fields, task.setting.parameters, task.setting.seed, 0)
 
 
 def _publish(task: Task, progress: Progress, model) -> None:
-    """The files of the setting, that of its states last; what was unfinished goes."""
+    """The file of the setting, and that of its series; what was unfinished goes."""
     mesh, file = model.mesh(), f"{task.setting.name}{SUFFIX}"
     first = len(progress.labels) - task.series[0]
     if task.series[0]:
         write_packed(task.out / SERIES / file, _states(task, progress, slice(first, None), mesh), mesh, task.ocean.bits)
-    if len(progress.statistics):
-        about = {"title": task.ocean.title, "setting": task.setting.name, **task.setting.parameters}
-        progress.statistics.write(task.out / f"{task.setting.name}{STATISTICS}", mesh.gdept.values, about)
     write_packed(task.out / file, _states(task, progress, slice(0, first), mesh), mesh, task.ocean.bits)
     remove(task.work)
 
@@ -176,7 +167,66 @@ def _states(task: Task, progress: Progress, which: slice, mesh: xr.Dataset) -> x
     years = progress.looks * task.ocean.schedule.look / YEAR
     attrs = {**record, "years": years, **task.ocean.drift(progress.history)}
     states = dataset(progress.snapshots(which)).assign_coords(coords).assign_attrs(attrs)
-    return states.assign_attrs(unstable_volume_percent=unstable(states, mesh))
+    return states.assign_attrs(unstable_volume_percent=_unstable(states, mesh))
+
+
+def _unstable(states: xr.Dataset, mesh: xr.Dataset) -> float:
+    grid = OceanGrid.from_dataset(mesh)
+    t, s = (np.nan_to_num(states[k].values.astype("float64")) for k in ("toce", "soce"))
+    depth = grid["gdept"][:, None, None]
+    return float(unstable_volume(t, s, depth, grid.volume(), vallis)[states.equilibrium.values].mean())
+
+
+class Manifest:
+    """``manifest.json``: the design and, for each setting, years, drift, size, cost, and what rounding cost."""
+
+    def __init__(self, ocean: Ocean, out: Path, settings: list[Setting], mesh: xr.Dataset):
+        self.path, self.ocean, self.settings, self.mesh = out / "manifest.json", ocean, settings, mesh
+        known = json.loads(self.path.read_text())["settings"] if self.path.exists() else []
+        self.records = {r["name"]: r for r in known}
+
+    def ended(self, setting: Setting) -> bool:
+        """Whether nothing is left to do: its file is there, or it blew up."""
+        return self._file(setting).exists() or "blew_up_on_day" in self.records.get(setting.name, {})
+
+    def _file(self, setting: Setting) -> Path:
+        return self.path.parent / f"{setting.name}{SUFFIX}"
+
+    def write(self, **ended: dict) -> dict:
+        """With what is known of the settings that have just ``ended``, by name."""
+        records = []
+        for setting in self.settings:
+            record, file = self.records.get(setting.name, {}) | ended.get(setting.name, {}), self._file(setting)
+            if file.exists() and "bytes" not in record:
+                record = setting.record() | record | self._about(file)
+            records.append(setting.record() | record)
+            self.records[setting.name] = records[-1]
+        manifest = {
+            "version": __version__,
+            "model": self.ocean.title,
+            "ocean": self.ocean.name,
+            "ranges": self.ocean.ranges,
+            "days_per_year": self.ocean.season_days,
+            "schedule": vars(self.ocean.schedule),
+            "seeds": "forcing noise: jax.random.PRNGKey(seed) folded with the step",
+            "finished": sum("bytes" in r for r in records),
+            "settings": records,
+        }
+        write_text(self.path, json.dumps(manifest, indent=1))
+        if self.ocean.series:
+            own = [r for r in records if r["name"] in self.ocean.series]
+            write_text(self.path.parent / SERIES / "manifest.json", json.dumps(manifest | {"settings": own}, indent=1))
+        return manifest
+
+    def _about(self, file: Path) -> dict:
+        states = read_packed(file, self.mesh)
+        own = {"split", "name", "parameters", "seed", "parent"}
+        attrs = {k: round(v, 5) if isinstance(v, float) else v for k, v in states.attrs.items() if k not in own}
+        return attrs | {
+            "samples": states.sizes["sample"],
+            "bytes": file.stat().st_size,
+            "unstable_volume_percent_after_rounding": round(_unstable(states, self.mesh), 5),
+        }
 
 
 def simulate(

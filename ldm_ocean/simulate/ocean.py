@@ -26,8 +26,7 @@ class Schedule:
 
     It is looked at every ``look``. After ``least``, or once it counts as settled, at most after ``most``, it is
     recorded: ``snapshots`` states ``spacing`` apart. States of ``on_the_way``, counted from the start, are kept as
-    unfinished. ``rest`` is the (least, most) of a setting that starts from rest. Where ``every`` is more than 1, only
-    one in ``every`` of the recorded states is kept, the first among them, beside statistics of all; no series follows.
+    unfinished. ``rest`` is the (least, most) of a setting that starts from rest.
     """
 
     look: float
@@ -37,7 +36,6 @@ class Schedule:
     snapshots: int
     spacing: float
     on_the_way: tuple[float, ...] = ()
-    every: int = 1
 
 
 class Ocean:
@@ -46,9 +44,8 @@ class Ocean:
     ``ranges`` are the parameters, with those of ``logarithmic`` spread evenly in their logarithm; ``step`` is the
     tracer step [s]; ``season_days`` the length of the year whose seasons the forcing knows, None where it has none.
     ``splits`` are the settings of the published design, ``sweeps`` whether each parameter is also varied alone, and
-    ``series`` the settings that are followed by (states, days between them) of a long series. ``points`` is how many
-    values each parameter takes where the design is their full grid, each setting from rest. ``bits`` by variable is how
-    finely a file resolves its range, where that is not as usual.
+    ``series`` the settings that are followed by (states, days between them) of a long series. ``bits`` by variable is
+    how finely a file resolves its range, where that is less than usual.
     """
 
     name: ClassVar[str]
@@ -62,7 +59,6 @@ class Ocean:
     schedule: Schedule
     splits: ClassVar[dict[str, int]]
     sweeps: ClassVar[bool] = False
-    points: ClassVar[int] = 0
     series: ClassVar[dict[str, tuple[int, float]]] = {}
     bits: ClassVar[dict[str, int]] = {}
 
@@ -71,7 +67,7 @@ class Ocean:
         return {k: float(changed.get(k, self.defaults[k])) for k in self.ranges}
 
     def setup(self):
-        """The Veros setup of this ocean, with a ``force``; Veros is imported here at the earliest."""
+        """The Veros setup of this ocean; Veros is imported here at the earliest."""
         from .setup import IdealisedSetup
 
         return IdealisedSetup(self)

@@ -1,8 +1,7 @@
 """The oceans by name."""
 
-from .acc import Acc
 from .channel import Channel
 from .dino import Dino
 from .ocean import Ocean
 
-OCEANS: dict[str, type[Ocean]] = {o.name: o for o in (Dino, Channel, Acc)}
+OCEANS: dict[str, type[Ocean]] = {o.name: o for o in (Dino, Channel)}
