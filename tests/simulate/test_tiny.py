@@ -15,6 +15,7 @@ import pytest
 from ldm_ocean import open_states
 
 pytest.importorskip("veros")
+pytestmark = pytest.mark.slow  # three campaigns, each compiles for itself
 
 ROOT = Path(__file__).resolve().parents[2]
 
