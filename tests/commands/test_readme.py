@@ -18,7 +18,10 @@ from ..conftest import SHORT, SMALL_DIT, SMALL_VAE
 from ..nemo_files import MESH, NEMO, RESTART
 
 ROOT = Path(__file__).parents[2]
-FEWER = {"train_vae.py": [*SMALL_VAE, *SHORT], "train_diffusion.py": [*SMALL_DIT, *SHORT]}
+FEWER = {
+    "train_vae.py": [*SMALL_VAE, "model.strides=[[6,4,4]]", *SHORT],  # few latent cells: attention is what costs
+    "train_diffusion.py": [*SMALL_DIT, *SHORT],
+}
 LESS = {"sample": ["--members", "2", "--steps", "2"], "evaluate": ["--quick"]}
 
 
