@@ -39,7 +39,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seed", type=int, default=0, help="of the design and of the forcing noise (0)")
     parser.add_argument("--workers", type=int, default=2, help="processes, one core each (2)")
-    parser.add_argument("--float32", action="store_true", help="single precision; docs/oceans.md says where it agrees")
+    parser.add_argument(
+        "--float32", action="store_true", help="single precision: compare it with double on two settings first"
+    )
 
 
 def run(args: argparse.Namespace) -> None:

@@ -17,7 +17,8 @@ import xarray as xr
 
 from .. import __version__
 from ..bar import bar as progress_bar
-from ..io.atomic import published, remove, write_text
+from ..errors import UserError
+from ..io.atomic import published_netcdf, remove, write_text
 from ..io.packed import SUFFIX, read_packed, write_packed
 from ..ocean.grid import OceanGrid
 from ..ocean.regrid import regrid
@@ -180,10 +181,13 @@ def _unstable(states: xr.Dataset, mesh: xr.Dataset) -> float:
 class Manifest:
     """``manifest.json``: the design and, for each setting, years, drift, size, cost, and what rounding cost."""
 
-    def __init__(self, ocean: Ocean, out: Path, settings: list[Setting], mesh: xr.Dataset):
-        self.path, self.ocean, self.settings, self.mesh = out / "manifest.json", ocean, settings, mesh
-        known = json.loads(self.path.read_text())["settings"] if self.path.exists() else []
-        self.records = {r["name"]: r for r in known}
+    def __init__(self, ocean: Ocean, out: Path, settings: list[Setting]):
+        self.path, self.ocean, self.settings = out / "manifest.json", ocean, settings
+        known = json.loads(self.path.read_text()) if self.path.exists() else {"model": ocean.title, "settings": []}
+        if known["model"] != ocean.title:
+            raise UserError(f"{out} holds settings of {known['model']}, not of {ocean.title}: choose another folder")
+        self.records = {r["name"]: r for r in known["settings"]}
+        self.mesh = _mesh(ocean, out)
 
     def ended(self, setting: Setting) -> bool:
         """Whether nothing is left to do: its file is there, or it blew up."""
@@ -193,14 +197,13 @@ class Manifest:
         return self.path.parent / f"{setting.name}{SUFFIX}"
 
     def write(self, **ended: dict) -> dict:
-        """With what is known of the settings that have just ``ended``, by name."""
-        records = []
+        """With what is known of the settings that have just ``ended``, by name; those not asked for now stay."""
         for setting in self.settings:
             record, file = self.records.get(setting.name, {}) | ended.get(setting.name, {}), self._file(setting)
             if file.exists() and "bytes" not in record:
-                record = setting.record() | record | self._about(file)
-            records.append(setting.record() | record)
-            self.records[setting.name] = records[-1]
+                record |= self._about(file)
+            self.records[setting.name] = setting.record() | record
+        records = list(self.records.values())
         manifest = {
             "version": __version__,
             "model": self.ocean.title,
@@ -243,8 +246,7 @@ def simulate(
     spawned, each with one thread; a setting starts as soon as its parent has ended.
     """
     (out / "work").mkdir(parents=True, exist_ok=True)
-    mesh = _mesh(ocean, out)
-    manifest = Manifest(ocean, out, settings, mesh)
+    manifest = Manifest(ocean, out, settings)
     manifest.write()
     parents = {s.name: s.parent for s in settings}
     ended = {s.name for s in settings if manifest.ended(s)}
@@ -289,6 +291,6 @@ def _mesh(ocean: Ocean, out: Path) -> xr.Dataset:
         if not path.exists():
             folder.mkdir(parents=True, exist_ok=True)
             mesh = the_model(ocean).mesh()
-            with published(path) as temporary:
-                mesh.to_netcdf(temporary, encoding={k: {"zlib": True} for k in mesh.data_vars}, engine="h5netcdf")
+            with published_netcdf(path) as temporary:
+                mesh.to_netcdf(temporary, encoding={k: {"zlib": True} for k in mesh.data_vars}, engine="netcdf4")
     return xr.load_dataset(out / "mesh.nc")

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,7 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ldm_ocean.errors import UserError
 from ldm_ocean.ocean.grid import OceanGrid
+from ldm_ocean.simulate.campaign import Manifest
+from ldm_ocean.simulate.channel import Channel
+from ldm_ocean.simulate.design import design
 from ldm_ocean.simulate.dino import MAX_DRIFT, Dino, Noise, deep_box_mean, drift
 
 from ..conftest import small_mesh
@@ -172,3 +177,22 @@ def test_a_campaign_killed_at_any_time_goes_on_and_ends_as_the_unbroken_one(tmp_
     run(out)
     assert {p: p.stat().st_mtime_ns for p in before} == before
     assert open_states(out, ["centre"], equilibrium=True).equals(states.isel(sample=states.split.values == "centre"))
+
+
+def test_asking_for_some_settings_keeps_what_the_manifest_knows_of_the_others(tmp_path):
+    shutil.copy(ROOT / "data/dino-coarse/mesh.nc", tmp_path)
+    everything, one = design(Dino()), [s for s in design(Dino()) if s.name == "centre"]
+    before = Manifest(Dino(), tmp_path, everything).write(centre={"core_seconds_a_year": 1.5})
+    after = Manifest(Dino(), tmp_path, one).write()
+    assert after == before and len(after["settings"]) == len(everything)
+    assert json.loads((tmp_path / "manifest.json").read_text()) == json.loads(json.dumps(after))
+
+
+def test_settings_of_another_ocean_are_not_mixed_into_a_folder(tmp_path):
+    shutil.copy(ROOT / "data/dino-coarse/mesh.nc", tmp_path)
+    Manifest(Dino(), tmp_path, design(Dino())).write()
+    before = (tmp_path / "manifest.json").read_bytes()
+    for other in (Channel(), Dino(degrees=2.0)):
+        with pytest.raises(UserError, match="choose another folder"):
+            Manifest(other, tmp_path, design(other))
+    assert (tmp_path / "manifest.json").read_bytes() == before
