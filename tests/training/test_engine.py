@@ -71,7 +71,7 @@ def test_a_signal_writes_a_checkpoint_asks_to_be_requeued_and_nothing_is_lost(tm
 
 def test_a_process_whose_launcher_died_before_training_does_not_train_for_ever(tmp_path, monkeypatch):
     monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "no")  # as a launcher sets it
-    monkeypatch.setattr(os, "getppid", lambda: 1)
+    monkeypatch.setattr(os, "getppid", lambda: -1)  # nobody's: 1 it may have been from the beginning
     with pytest.raises(SystemExit) as stopped:
         engine.fit(Line(), CONFIG, tmp_path)
     assert stopped.value.code == EXIT_REQUEUE
