@@ -29,6 +29,7 @@ from .generative.prior import Prior
 from .io.atomic import flush
 from .ocean.fields import Fields
 from .ocean.grid import OceanGrid
+from .shipped import find_model
 
 SCHEMA = 1
 MESH = "mesh."
@@ -160,6 +161,7 @@ def _smallest(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def _read(folder: Path, name: str) -> tuple[dict, dict]:
+    folder = find_model(folder)
     folder = folder if (folder / f"{name}.json").exists() else folder / "best"
     path = folder / f"{name}.json"
     if not path.exists():

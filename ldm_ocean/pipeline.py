@@ -1,7 +1,7 @@
 """``OceanLDM``: codec and generator together, from parameters to states.
 
 from ldm_ocean import OceanLDM
-ocean = OceanLDM.from_pretrained("pretrained/dino-coarse")
+ocean = OceanLDM.from_pretrained("dino-coarse")
 states = ocean.sample({"rn_ztau0": 0.22, "rn_tstar_n": 6.0, "rn_avt0": 3e-5}, members=16, seed=0)
 """
 
@@ -18,20 +18,21 @@ import xarray as xr
 from . import __version__, artefacts
 from .autoencoder.codec import Codec
 from .errors import UserError, nearest
+from .generative import DIFFUSION, GP, METHODS, STEPS
 from .generative.conditions import Condition, ParameterScaler, season_angle
 from .generative.denoiser import Denoiser
 from .generative.guidance import TOGETHER, ClassifierFree, Constrained, Denoise, Residuals, conditioned
-from .generative.sampling import STEPS, member_noise, noise_levels, sample
+from .generative.sampling import member_noise, noise_levels, sample
 from .io.namelist import SHARED
 from .io.states import members_as_samples
-from .ocean import adjust
+from .nn.device import device_named
+from .ocean import BALANCED, CURRENTS, GENERATED, adjust
 from .ocean.constraints import Constraint, bound, name_of
 from .ocean.fields import Fields
 from .ocean.grid import OceanGrid
 from .physics.eos import differentiable, equation_of_state
+from .shipped import find_model
 
-METHODS = DIFFUSION, GP = "diffusion", "gp"
-CURRENTS = GENERATED, BALANCED = "generated", "balanced"
 FAR = 1.0  # widths of the training range; farther outside of it nothing is generated unasked
 MISSED = 3.0  # tolerances that a constraint may be missed by without a word
 
@@ -44,20 +45,16 @@ class OceanLDM:
 
     @classmethod
     def from_pretrained(cls, folder: str | Path, device: str = "auto") -> "OceanLDM":
-        """Load a saved folder (JSON + safetensors); ``device`` auto takes a GPU where there is one."""
-        folder = Path(folder)
+        """Load a saved folder (JSON + safetensors), or a model by name (see ``shipped``); ``device`` auto takes a GPU
+        where there is one.
+        """
+        folder = find_model(folder)
         if not folder.exists():
             raise UserError(f"no model at {folder}: train one, or give the folder of a saved one")
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
-        try:
-            torch.zeros((), device=device)
-        except (RuntimeError, AssertionError) as error:  # torch has no better word for it
-            reason = str(error).splitlines()[0]
-            raise UserError(f"device {device!r} is not there ({reason}): use auto or cpu") from error
+        there = device_named(device)
         codec = artefacts.load_codec(folder)
         denoiser, scaler, about = artefacts.load_generator(folder, codec)
-        return cls(codec.to(device), denoiser.to(device), scaler, about)
+        return cls(codec.to(there), denoiser.to(there), scaler, about)
 
     def save_pretrained(self, folder: str | Path) -> Path:
         """Write everything ``from_pretrained`` needs."""

@@ -1,5 +1,11 @@
 """A small ocean with land, walls, an island and a re-entrant row, and states on it."""
 
+import ctypes
+import gc
+import os
+import sys
+import tempfile
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +15,7 @@ from ldm_ocean.autoencoder.normaliser import Normaliser
 from ldm_ocean.autoencoder.vae import Autoencoder
 from ldm_ocean.ocean.fields import Fields
 from ldm_ocean.ocean.grid import OceanGrid
+from ldm_ocean.simulate.pool import ONE_THREAD
 
 CF = {
     "toce": ("tmask", "degC", "sea_water_potential_temperature"),
@@ -21,6 +28,22 @@ CF = {
 SMALL_VAE = ["model.strides=[[2,2,2]]", "model.widths=[8]", "model.blocks=[1]", "model.channels=3", "train.samples=64"]
 SMALL_DIT = ["model.width=32", "model.depth=1", "model.heads=2", "train.samples=64"]
 SHORT = ["train.global_batch_size=8", "train.validate_every=32", "train.checkpoint_every=32", "train.device=cpu"]
+
+
+def pytest_configure(config) -> None:
+    """Veros' step takes a minute and 1.7 GB to compile: what one process of the tests has compiled, the others load."""
+    folder = tempfile.TemporaryDirectory(prefix="compiled-")
+    os.environ |= {"JAX_COMPILATION_CACHE_DIR": folder.name, "XLA_FLAGS": ONE_THREAD}
+    config.add_cleanup(folder.cleanup)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _leave_no_memory():
+    """What the tests of a file had is given back to the system: the allocator would keep it, a gigabyte in all."""
+    yield
+    gc.collect()
+    if sys.platform == "linux":
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def small_mesh(shape=(5, 9, 7), periodic=True) -> xr.Dataset:

@@ -27,6 +27,7 @@ from ..io.packed import read_array
 from ..io.states import parameters_of
 from ..io.store import SHARD_BYTES
 from ..io.untrusted import open_group
+from ..shipped import find
 from .codec import Codec
 
 SCHEMA = 1
@@ -54,7 +55,7 @@ def write_latents(path: Path, codec: Codec, states: xr.Dataset, batch: int = 32,
     """
     part = path.with_name(f".{path.name}.part")
     about = _about(codec, states)
-    samples = len(about["setting"])
+    samples, device = len(about["setting"]), codec.token_mean.device
     shape = (samples, codec.n_tokens, codec.channels)
     store = next((p for p in (part, path) if _is_of(p, about, shape)), None)
     shard = _shard(codec, states) if store is None else _array(store, "source").chunks[0]
@@ -72,7 +73,7 @@ def write_latents(path: Path, codec: Codec, states: xr.Dataset, batch: int = 32,
             os.rename(path, part)
             store = part
         with torch.no_grad():
-            z = torch.cat([codec.encode(chunk) for chunk in torch.from_numpy(x).split(batch)])
+            z = torch.cat([codec.encode(chunk.to(device)).cpu() for chunk in torch.from_numpy(x).split(batch)])
         remove(store / "latent" / "c" / str(start // shard))  # Zarr reads what it writes over, and may not be able to
         _array(store, "latent")[here] = z.numpy()
         _array(store, "source")[here] = sources
@@ -151,6 +152,7 @@ def _holds(store: Path, here: slice, sources: np.ndarray) -> bool:
 
 def open_latents(path: Path, codec: Codec) -> Latents:
     """Read a store made by this very ``codec``; UserError, with both hashes, for any other."""
+    path = find(path)
     if not path.exists():
         raise UserError(f"no latents at {path}: run `ldm-ocean encode` first")
     try:

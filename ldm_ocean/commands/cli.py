@@ -10,7 +10,9 @@ from ..errors import DEBUG, DEBUG_HELP, UserError, exit_politely
 COMMANDS = {
     "simulate": "run the DINO-like basin on Veros for a design of parameter settings",
     "prepare": "any ocean model's files → the canonical state store",
+    "train-vae": "stage one: train the autoencoder on states",
     "encode": "states → latents, once, with the statistics and hashes that stage two needs",
+    "train-diffusion": "stage two: train the generator on latents",
     "sample": "generate spun-up states for given parameters",
     "evaluate": "score a model, or any prepared states",
     "restart": "states → files that NEMO or Veros start from; or judge such a file by NEMO's reading rules",
@@ -59,7 +61,7 @@ def _warn(message, category, *_):
 def _module(name: str):
     from importlib import import_module
 
-    return import_module(f".{name}", __package__)
+    return import_module(f".{name.replace('-', '_')}", __package__)
 
 
 if __name__ == "__main__":

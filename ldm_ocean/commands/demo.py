@@ -1,5 +1,7 @@
 """``ldm-ocean demo``: the whole road on the embedded ocean, ending in report.html."""
 
+from __future__ import annotations
+
 import argparse
 import json
 import platform
@@ -8,26 +10,22 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
-
-import torch
-import xarray as xr
+from typing import TYPE_CHECKING
 
 from .. import __version__
 from ..errors import UserError
 from ..io.output import work_folder
-from ..io.states import open_states, write_states
-from ..metrics.config import load_config, quick
-from ..metrics.generated import score_model
-from ..metrics.truth import others_in_season, verifying_states
-from ..pipeline import OceanLDM
-from ..report.inputs import Case, ReportInputs
-from ..report.page import write_report
-from ..training.config import CONFIGS
+from ..shipped import ASSETS
 from .evaluate import score_table, write_scores
 
-ROOT = CONFIGS.parent
-STATES = ROOT / "data" / "dino-coarse"
-PRETRAINED = ROOT / "pretrained" / "dino-coarse"
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from ..pipeline import OceanLDM
+    from ..report.inputs import Case
+
+STATES = ASSETS / "data" / "dino-coarse"
+PRETRAINED = ASSETS / "pretrained" / "dino-coarse"
 EXAMPLES = """examples:
   ldm-ocean demo                    train both stages small (minutes on two cores), then sample, score, report
   ldm-ocean demo --pretrained       the published weights instead of training
@@ -45,17 +43,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Train (unless pretrained), sample parameters never seen in training, score, write the report."""
     if not STATES.exists():
-        raise UserError(f"no data at {STATES}: run the demo from a checkout of the project")
+        raise UserError(f"no data at {STATES}: install ldm_ocean again, or run the demo from a checkout")
     with work_folder(args.out, "demo", lambda folder: (folder / "report.html").exists(), [STATES, PRETRAINED]):
         _demo(args)
 
 
 def _demo(args: argparse.Namespace) -> None:
+    from ..io.states import open_states, write_states
+    from ..metrics.config import load_config, quick
+    from ..metrics.generated import score_model
+    from ..pipeline import OceanLDM
+    from ..report.inputs import ReportInputs
+    from ..report.page import write_report
+
     args.out.mkdir(parents=True, exist_ok=True)
     clock = Clock()
     model_folder = PRETRAINED if args.pretrained else train(args.out, clock)
     model, states = OceanLDM.from_pretrained(model_folder), open_states(STATES)
-    config = replace(quick(load_config(CONFIGS / "evaluate" / "dino.yaml")), members=args.members)
+    config = replace(quick(load_config(ASSETS / "configs" / "evaluate" / "dino.yaml")), members=args.members)
     metrics = score_model(model, states, config)
     write_scores(args.out / "metrics.json", metrics)
     print("\n".join(score_table(metrics)))
@@ -95,29 +100,35 @@ class Clock:
 def train(out: Path, clock: Clock) -> Path:
     """Both stages by the very commands of the README; returns the folder of the trained model."""
     vae, latents, diffusion = out / "vae", out / "latents.zarr", out / "diffusion"
-    _command(["train_vae.py", "experiment=demo", f"run={vae.resolve()}"])
+    _command(["-m", "ldm_ocean", "train-vae", "experiment=demo", f"run={vae}"])
     clock("train_vae")
-    encode = ["-m", "ldm_ocean.commands.cli", "encode", str(STATES)]
-    _command([*encode, "--codec", str(vae.resolve()), "--out", str(latents.resolve()), "--overwrite"])
+    encode = ["-m", "ldm_ocean", "encode", str(STATES)]
+    _command([*encode, "--codec", str(vae), "--out", str(latents), "--overwrite"])
     clock("encode")
     launch = ["-m", "accelerate.commands.launch", "--cpu", "--num_processes", "1", "--num_machines", "1"]
-    launch += ["--mixed_precision", "no", "--dynamo_backend", "no", "train_diffusion.py", "experiment=demo"]
+    launch += ["--mixed_precision", "no", "--dynamo_backend", "no"]
+    launch += ["-m", "ldm_ocean", "train-diffusion", "experiment=demo"]
     places = {"run": diffusion, "codec": vae, "data.latents": latents}
-    _command([*launch, *(f"{k}={v.resolve()}" for k, v in places.items())])
+    _command([*launch, *(f"{k}={v}" for k, v in places.items())])
     clock("train_diffusion")
     return diffusion / "best"
 
 
 def _command(arguments: list[str]) -> None:
-    """Run this Python with ``arguments`` in the checkout; UserError when it fails."""
+    """Run this Python with ``arguments``; UserError when it fails."""
     print("$ python", " ".join(arguments), flush=True)
-    done = subprocess.run([sys.executable, *arguments], cwd=ROOT)
+    done = subprocess.run([sys.executable, *arguments])
     if done.returncode:
-        raise UserError(f"{' '.join(arguments[:2])} ended with exit code {done.returncode}: see its message above")
+        raise UserError(f"{' '.join(arguments[:3])} ended with exit code {done.returncode}: see its message above")
 
 
 def draw(model: OceanLDM, states: xr.Dataset, config) -> tuple[list[Case], xr.Dataset]:
     """An ensemble for every interior test setting, and the report's case for the first and for one at the edge."""
+    import xarray as xr
+
+    from ..metrics.truth import others_in_season, verifying_states
+    from ..report.inputs import Case
+
     cases, drawn = [], []
     for split in config.splits:
         names = sorted(set(states.setting.values[states.split.values == split]))
@@ -158,6 +169,8 @@ def training_curves(folder: Path) -> dict[str, list[dict]]:
 
 def provenance(model: OceanLDM, clock: Clock, args: argparse.Namespace) -> dict:
     """Versions, hashes, times."""
+    import torch
+
     manifest = json.loads((STATES / "manifest.json").read_text())
     return {
         "ldm_ocean": __version__,

@@ -1,24 +1,27 @@
 """``ldm-ocean evaluate``: scores of a model, of generated states, or of any store of states, written as JSON."""
 
+from __future__ import annotations
+
 import argparse
 import json
 import warnings
 from dataclasses import replace
 from pathlib import Path
-
-import xarray as xr
+from typing import TYPE_CHECKING
 
 from ..errors import UserError
 from ..io.atomic import write_text
-from ..io.output import MARK, OVERWRITE
+from ..io.output import MARK
 from ..io.output import result as output
-from ..io.run import read_run
-from ..io.states import is_canonical, open_states
-from ..metrics.config import EvaluateConfig, load_config, quick
-from ..metrics.description import score_states
-from ..metrics.generated import score_model, score_store
 from ..physics.eos import EQUATIONS
-from ..training.config import Data
+from ..shipped import find, find_model
+from . import options
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from ..metrics.config import EvaluateConfig
+    from ..training.config import Data
 
 ABREAST = 4  # settings beside each other in a table
 EXAMPLES = """examples:
@@ -35,11 +38,12 @@ def add_arguments(parser: argparse.ArgumentParser):
     """Of ``ldm-ocean evaluate``."""
     parser.add_argument(
         "store",
+        type=find,
         help="states: a folder from `simulate`, a Zarr store from `prepare` or `sample`, or a file of any model",
     )
     how = parser.add_mutually_exclusive_group()
-    how.add_argument("--model", help="score this OceanLDM folder on the test settings of STORE")
-    how.add_argument("--reference", help="score the states of STORE against the settings of this store")
+    how.add_argument("--model", type=find_model, help="score this model (folder or name) on the test settings of STORE")
+    how.add_argument("--reference", type=find, help="score the states of STORE against the settings of this store")
     how.add_argument(
         "--mesh", type=Path, help="STORE is a file of NEMO's, this its mesh_mask.nc (see `prepare --help`)"
     )
@@ -49,16 +53,19 @@ def add_arguments(parser: argparse.ArgumentParser):
         choices=list(EQUATIONS),
         help="of a file that does not tell its own: without it, nothing about density is scored",
     )
-    parser.add_argument("--config", help="splits, members, regions (configs/evaluate/*.yaml)")
+    parser.add_argument("--config", type=find, help="splits, members, regions (configs/evaluate/*.yaml)")
     parser.add_argument(
         "--quick", action="store_true", help="of a model: fewer settings and members, a twentieth of the work"
     )
     parser.add_argument("--out", default="metrics.json", help="where the scores go (default: %(default)s)")
-    parser.add_argument("--overwrite", action="store_true", help=OVERWRITE)
+    options.device(parser)
+    options.overwrite(parser)
 
 
 def run(args: argparse.Namespace):
     """Score, print a table, write ``args.out`` atomically."""
+    from ..metrics.config import load_config, quick
+
     out = Path(args.out)
     if not out.resolve().parent.is_dir() or out.is_dir():
         raise UserError(f"{out} cannot be written: name a file in a folder that is there")
@@ -74,10 +81,14 @@ def run(args: argparse.Namespace):
 
 
 def _scores(args: argparse.Namespace, store: xr.Dataset, config: EvaluateConfig) -> dict:
+    from ..io.states import open_states
+    from ..metrics.description import score_states
+    from ..metrics.generated import score_model, score_store
+
     if args.model:
         from ..pipeline import OceanLDM
 
-        return score_model(OceanLDM.from_pretrained(args.model), store, config)
+        return score_model(OceanLDM.from_pretrained(args.model, args.device), store, config)
     if args.reference:
         return score_store(store, open_states(args.reference), config)
     return score_states(store, config)
@@ -85,6 +96,9 @@ def _scores(args: argparse.Namespace, store: xr.Dataset, config: EvaluateConfig)
 
 def _states(args: argparse.Namespace) -> xr.Dataset:
     """The store, or what the options say of a file; a Zarr store of other names is a file if it comes with a mesh."""
+    from ..io.run import read_run
+    from ..io.states import is_canonical, open_states
+
     path = Path(args.store)
     if args.mesh or (path.is_file() and not is_canonical(path)):
         run = read_run([path], args.mesh, args.mapping, equation_of_state=args.equation_of_state)
@@ -128,6 +142,9 @@ def score_table(result: dict) -> list[str]:
 
 def validation_table(folder: Path, data: Data) -> str:
     """The model in ``folder`` beside the baselines on its validation settings, few of them; or why that cannot be."""
+    from ..io.states import open_states
+    from ..metrics.config import EvaluateConfig, quick
+    from ..metrics.generated import score_model
     from ..pipeline import OceanLDM
 
     config = quick(replace(EvaluateConfig(), splits=data.validation, train=data.train))

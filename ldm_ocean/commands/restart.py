@@ -1,5 +1,7 @@
 """``ldm-ocean restart``: states → files that NEMO or Veros start from; ``--check`` judges any file by NEMO's rules."""
 
+from __future__ import annotations
+
 import argparse
 import sys
 from collections.abc import Iterable, Iterator
@@ -7,23 +9,21 @@ from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from textwrap import indent
-
-import xarray as xr
+from typing import TYPE_CHECKING
 
 from ..errors import UserError
 from ..io.atomic import recover, write_text
 from ..io.lock import only_writer
-from ..io.namelist import beside, check_run, read_namelist, start_block, time_step
-from ..io.nemo import ENDING, LAYOUT, check_name, difference, read_grid, season_of, start_fields, write_restart
-from ..io.output import OVERWRITE, check_apart, check_free, in_comment, mark, name_of_call
-from ..io.restart_rules import NOTE, Finding, check_restart
-from ..io.run import read_run
-from ..io.states import is_canonical, open_states
-from ..io.times import IDEAL_YEAR
-from ..ocean import adjust
-from ..ocean.grid import OceanGrid
-from ..ocean.regrid import regrid
+from ..io.output import check_apart, check_free, in_comment, mark, name_of_call
 from ..physics.eos import EQUATIONS, differentiable
+from ..shipped import find
+from . import options
+
+if TYPE_CHECKING:  # what takes seconds to import is imported where it is used: `--help` needs none of it
+    import xarray as xr
+
+    from ..io.restart_rules import Finding
+    from ..ocean.grid import OceanGrid
 
 VEROS_ENDING = ".restart.h5"
 EXAMPLES = """examples:
@@ -40,10 +40,10 @@ exit code: 0 nothing but notes, 1 NEMO would stop or the run be spoilt, 2 bad in
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Of ``ldm-ocean restart``."""
     parser.add_argument(
-        "states", nargs="*", type=Path, help="a store (sample, prepare, simulate), or a model's own files on MESH"
+        "states", nargs="*", type=find, help="a store (sample, prepare, simulate), or a model's own files on MESH"
     )
     parser.add_argument("--mesh", type=Path, help="for NEMO: mesh_mask.nc written by the binary that will run")
-    parser.add_argument("--out", "-o", type=Path, help=f"a name that ends in {ENDING} (NEMO) or {VEROS_ENDING} (Veros)")
+    parser.add_argument("--out", "-o", type=Path, help="a name in _restart.nc (NEMO) or .restart.h5 (Veros)")
     parser.add_argument(
         "--member", type=int, action="append", help="number of the state in the store, from 0; repeat (default: all)"
     )
@@ -58,12 +58,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--equation-of-state", choices=list(EQUATIONS), help="of a file that does not tell, to judge and mend stability"
     )
-    parser.add_argument("--overwrite", action="store_true", help=OVERWRITE)
+    options.overwrite(parser)
     parser.add_argument("--check", type=Path, metavar="FILE", help="write nothing, judge this restart")
 
 
 def run(args: argparse.Namespace) -> None:
     """Write and judge, or only judge; exit code 1 where NEMO would stop or the run be spoilt."""
+    from ..io.nemo import read_grid
+
     if args.check is not None:
         if args.states or args.out or args.member or args.template or args.namelist or args.regrid:
             raise UserError(
@@ -85,6 +87,9 @@ def run(args: argparse.Namespace) -> None:
 
 def regridded(states: xr.Dataset, grid: OceanGrid) -> xr.Dataset:
     """States interpolated to ``grid``; no density inversion is left where the equation of state is known."""
+    from ..ocean import adjust
+    from ..ocean.regrid import regrid
+
     if states.attrs.get("equation_of_state") is None:
         return regrid(states, grid)
     differentiable(states.attrs["equation_of_state"])
@@ -93,6 +98,9 @@ def regridded(states: xr.Dataset, grid: OceanGrid) -> xr.Dataset:
 
 def _for_nemo(args: argparse.Namespace) -> bool:
     """Write NEMO's restarts; whether all of them are good."""
+    from ..io.namelist import beside, check_run, read_namelist, start_block, time_step
+    from ..io.nemo import ENDING, check_name, read_grid, season_of, write_restart
+
     check_name(args.out)
     states, grid = _states(args), read_grid(_mesh(args))
     grid = replace(grid, equation_of_state=states.attrs.get("equation_of_state"))
@@ -115,6 +123,9 @@ def _for_veros(args: argparse.Namespace) -> bool:
         raise UserError("--mesh, --template, --namelist and --rdt are NEMO's: for Veros the basin tells them")
     if find_spec("veros") is None:
         raise UserError("Veros is not installed: pip install 'ldm_ocean[sim]'")
+    from ..io.nemo import LAYOUT, start_fields
+    from ..io.times import IDEAL_YEAR
+    from ..ocean.grid import OceanGrid
     from ..simulate import restart
     from ..simulate.dino import Dino
     from ..simulate.pool import the_model
@@ -141,6 +152,9 @@ def _mesh(args: argparse.Namespace) -> Path:
 
 
 def _states(args: argparse.Namespace) -> xr.Dataset:
+    from ..io.run import read_run
+    from ..io.states import is_canonical, open_states
+
     paths = args.states
     if len(paths) == 1 and (paths[0].is_dir() or is_canonical(paths[0])):
         if args.equation_of_state:
@@ -155,6 +169,8 @@ def _chosen(
 ) -> Iterator[tuple[int, Path, xr.Dataset, str]]:
     """(number, file, state, mark) of every state asked for; UserError before the first where a file may not be
     written."""
+    from ..io.nemo import ENDING, difference
+
     files = _files(args, states.sizes["sample"], ending)
     inputs = _inputs(args)
     asked = ("restart", args.rdt, args.regrid, args.equation_of_state)
@@ -193,6 +209,8 @@ def _inputs(args: argparse.Namespace) -> list[Path]:
 
 def _judge(path: Path, grid: OceanGrid, rdt: float | None, findings: Iterable[Finding] = ()) -> bool:
     """Print every finding, those of the file after others; True where there are only notes."""
+    from ..io.restart_rules import NOTE, check_restart
+
     findings = [*findings, *check_restart(path, grid, rdt)]
     for finding in findings:
         print(f"  {finding}")

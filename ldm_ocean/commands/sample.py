@@ -1,21 +1,25 @@
 """``ldm-ocean sample``: spun-up states for given parameters, as Zarr or NetCDF."""
 
+from __future__ import annotations
+
 import argparse
 from pathlib import Path
-
-import xarray as xr
+from typing import TYPE_CHECKING
 
 from ..errors import UserError
-from ..generative.sampling import STEPS
-from ..io.constraints import read as read_constraints
-from ..io.output import MARK, OVERWRITE, result
-from ..io.states import check_target, open_states, write_states
-from ..pipeline import CURRENTS, DIFFUSION, GENERATED, METHODS, OceanLDM
+from ..generative import DIFFUSION, METHODS, STEPS
+from ..io.output import MARK, result
+from ..ocean import CURRENTS, GENERATED
+from ..shipped import find, find_model
+from . import options
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 NOT_ASKED = ("overwrite", "out", "run", "command")  # of the arguments, those that change no state
 USUAL = {"steps": STEPS, "guidance": 1.0}
 EXAMPLES = """examples:
-  ldm-ocean sample pretrained/dino-coarse rn_ztau0=0.22 rn_tstar_n=6 rn_avt0=3e-5 --members 16 --out samples.zarr
+  ldm-ocean sample dino-coarse rn_ztau0=0.22 rn_tstar_n=6 rn_avt0=3e-5 --members 16 --out samples.zarr
   ldm-ocean sample runs/diffusion rn_ztau0=0.15 rn_tstar_n=4 rn_avt0=2e-5 --season 0.5 --out summer.nc
   ldm-ocean sample runs/diffusion rn_ztau0=0.15 rn_tstar_n=4 rn_avt0=2e-5 --context unfinished.zarr --out states.zarr
   ldm-ocean sample pretrained/dino-coarse rn_ztau0=0.22 rn_tstar_n=6 rn_avt0=3e-5 --out physical.zarr \\
@@ -26,10 +30,10 @@ EXAMPLES = """examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Of ``ldm-ocean sample``."""
-    parser.add_argument("model", type=Path, help="folder of a saved model or of a run of train_diffusion.py")
+    parser.add_argument("model", type=find_model, help="a model's name, its folder, or a run of train_diffusion.py")
     parser.add_argument("parameters", nargs="+", metavar="name=value", help="every parameter the model was trained on")
     parser.add_argument("--out", type=Path, required=True, help="samples.zarr or samples.nc")
-    parser.add_argument("--overwrite", action="store_true", help=OVERWRITE)
+    options.overwrite(parser)
     parser.add_argument("--members", type=int, default=16, help="independent states (16)")
     parser.add_argument(
         "--method",
@@ -37,16 +41,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=DIFFUSION,
         help="gp: a Gaussian process on EOFs of the training --states, where `evaluate` finds it better (%(default)s)",
     )
-    parser.add_argument("--states", type=Path, help="of --method gp: the store that the model was trained on")
+    parser.add_argument("--states", type=find, help="of --method gp: the store that the model was trained on")
     parser.add_argument("--season", type=float, default=0.0, help="share of the year, 0 to 1 (0)")
     parser.add_argument(
-        "--context", type=Path, help="a store whose last state is an earlier one, e.g. of an unfinished spin-up"
+        "--context", type=find, help="a store whose last state is an earlier one, e.g. of an unfinished spin-up"
     )
     parser.add_argument("--steps", type=int, default=STEPS, help=f"network evaluations a member ({STEPS})")
     parser.add_argument(
         "--guidance", type=float, default=1.0, help="classifier-free guidance weight; doubles the cost (1: off)"
     )
-    parser.add_argument("--constraints", type=Path, help="YAML of what the states should obey; several times the cost")
+    parser.add_argument("--constraints", type=find, help="YAML of what the states should obey; several times the cost")
     parser.add_argument("--stabilise", action="store_true", help="remove every density inversion, keep heat and salt")
     parser.add_argument(
         "--currents",
@@ -55,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="balanced: nearer to geostrophy, and no column fills or drains",
     )
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    options.device(parser)
     parser.add_argument("--strict", action="store_true", help="refuse parameters outside the training range")
     parser.add_argument(
         "--extrapolate", action="store_true", help="accept parameters farther outside the training range than its width"
@@ -64,6 +68,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Sample and write, atomically."""
+    from ..io.states import check_target, write_states
+
     parameters = assignments(args.parameters)
     check_target(args.out)
     inputs = [p for p in (args.model, args.states, args.context, args.constraints) if p]
@@ -75,6 +81,10 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _drawn(args: argparse.Namespace, parameters: dict[str, float]) -> xr.Dataset:
+    from ..io.constraints import read as read_constraints
+    from ..io.states import open_states
+    from ..pipeline import OceanLDM
+
     model = OceanLDM.from_pretrained(args.model, args.device)
     options: dict = {k: getattr(args, k) for k, usual in USUAL.items() if getattr(args, k) != usual}
     if args.context:

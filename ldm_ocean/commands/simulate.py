@@ -1,16 +1,20 @@
 """``ldm-ocean simulate``."""
 
+from __future__ import annotations
+
 import argparse
 import dataclasses
 import json
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import UserError
 from ..io.output import work_folder
-from ..simulate.design import DRAWN, design, twins
-from ..simulate.ocean import Ocean
 from ..simulate.oceans import OCEANS
+
+if TYPE_CHECKING:
+    from ..simulate.ocean import Ocean
 
 SPLITS = ("train", "validation", "test", "edge")
 EXAMPLES = """examples:
@@ -91,6 +95,8 @@ def _ocean(args: argparse.Namespace) -> Ocean:
 
 
 def _settings(args: argparse.Namespace, ocean: Ocean) -> list:
+    from ..simulate.design import DRAWN, design, twins
+
     asked = {k: getattr(args, k) for k in SPLITS}
     counts = {k: v if asked[k] is None else asked[k] for k, v in ocean.splits.items()}
     if min(counts.values()) < 0 or sum(counts.values()) > DRAWN:

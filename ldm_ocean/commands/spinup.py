@@ -6,11 +6,8 @@ from pathlib import Path
 
 from ..errors import UserError
 from ..io.output import work_folder
-from ..io.states import open_states
-from ..metrics.config import load_config
-from ..pipeline import OceanLDM
-from ..spinup.page import write_page, write_results
-from ..spinup.starts import FIXED, GENERATED, ROADS, Case
+from ..shipped import find, find_model
+from . import options
 from .sample import assignments
 
 EXAMPLES = """examples:
@@ -24,8 +21,8 @@ the same command again goes on where it was stopped, or with more years; needs t
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Of ``ldm-ocean spinup``."""
-    parser.add_argument("model", type=Path, help="folder of a saved model or of a run of train_diffusion.py")
-    parser.add_argument("states", type=Path, help="the states that it was trained on, for the other ways to begin")
+    parser.add_argument("model", type=find_model, help="a model's name, its folder, or a run of train_diffusion.py")
+    parser.add_argument("states", type=find, help="the states that it was trained on, for the other ways to begin")
     parser.add_argument("parameters", nargs="*", metavar="name=value", help="parameters that nobody simulated")
     parser.add_argument("--setting", action="append", default=[], help="a setting of the states, its truth runs beside")
     parser.add_argument("--out", type=Path, required=True, help="folder for starts, restarts, runs, JSON and page")
@@ -35,10 +32,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--control", type=float, default=50, help="model years of the truth's own continuation (50)")
     parser.add_argument("--season", type=float, default=0.0, help="of starts without truth, share of the year (0)")
     parser.add_argument("--fix", action="store_true", help="stabilise and balance generated states before they start")
-    parser.add_argument("--config", type=Path, help="YAML that says where the diagnostics look, as for `evaluate`")
+    parser.add_argument("--config", type=find, help="YAML that says where the diagnostics look, as for `evaluate`")
     parser.add_argument("--seed", type=int, default=0, help="of the members and of the weather (0)")
     parser.add_argument("--workers", type=int, default=2, help="processes, one core each (2)")
-    parser.add_argument("--device", default="auto", help="auto, cpu or cuda: of the generator")
+    options.device(parser)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -51,7 +48,12 @@ def run(args: argparse.Namespace) -> None:
         raise UserError(f"--season {args.season:g} is not a share of the year: give 0 to 1")
     if bool(args.setting) == bool(args.parameters):
         raise UserError("name either settings (--setting NAME) or parameters (name=value): one of the two")
+    from ..io.states import open_states
+    from ..metrics.config import load_config
+    from ..pipeline import OceanLDM
     from ..spinup.experiment import Plan, spin_up
+    from ..spinup.page import write_page, write_results
+    from ..spinup.starts import FIXED, GENERATED, ROADS, Case
 
     model, store = OceanLDM.from_pretrained(args.model, args.device), open_states(args.states)
     cases = [Case.of_setting(store, name, args.members) for name in dict.fromkeys(args.setting)]

@@ -14,7 +14,6 @@ import torch
 from .denoiser import SIGMA_MAX, SIGMA_MIN, sigma_of_time, time_of_sigma
 
 RHO = 7.0
-STEPS = 18  # network evaluations a member, without guidance
 
 
 def noise_levels(steps: int, curve: str = "edm", start: float = SIGMA_MAX) -> torch.Tensor:

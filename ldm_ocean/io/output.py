@@ -12,9 +12,6 @@ from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 
-import h5py
-import netCDF4
-
 from ..errors import UserError
 from .atomic import remove, write_text
 from .lock import only_writer
@@ -119,6 +116,9 @@ def mark_of(path: Path) -> dict | None:
 
 
 def _read(path: Path) -> str:
+    import h5py  # not above: `--help` needs what stands there, and none of the libraries
+    import netCDF4
+
     if path.is_dir():
         attributes = json.loads((path / "zarr.json").read_text())["attributes"]
         if {"codec", "labels", "schema"} <= attributes.keys():  # latents of the first release, which had no marks

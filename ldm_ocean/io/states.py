@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from ..errors import UserError, nearest
+from ..shipped import find
 from .atomic import published, published_netcdf
 from .packed import SUFFIX, read_packed
 from .untrusted import open_group
@@ -22,7 +23,7 @@ def open_states(path: str | Path, splits: list[str] | None = None, equilibrium: 
     the year, 0 to 1), ``equilibrium`` (bool), and the parameters named in ``attrs['parameters']``. ``splits`` and
     ``equilibrium`` select. UserError when nothing is there or nothing is left.
     """
-    path = Path(path)
+    path = find(path)
     if not path.exists():
         raise UserError(f"no states at {path}: run `ldm-ocean simulate` or `ldm-ocean prepare` first")
     if (path / "manifest.json").exists():

@@ -9,6 +9,7 @@ from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 
 from ..errors import UserError, nearest
 from ..io import plain_yaml
+from ..shipped import find
 from .baselines import BASELINES
 from .regions import Regions
 
@@ -44,9 +45,10 @@ def load_config(path: str | Path | None) -> EvaluateConfig:
     """``EvaluateConfig`` from YAML, or its defaults; UserError names an unknown key's nearest neighbour."""
     if path is None:
         return EvaluateConfig()
-    if not Path(path).exists():
+    path = find(path)
+    if not path.exists():
         raise UserError(f"no evaluation config at {path}: configs/evaluate holds examples")
-    content = plain_yaml.read(Path(path)) or {}
+    content = plain_yaml.read(path) or {}
     try:
         config: Any = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(EvaluateConfig), content))
     except ConfigKeyError as error:

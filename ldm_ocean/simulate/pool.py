@@ -8,13 +8,14 @@ from functools import cache
 
 from .ocean import Ocean
 
+ONE_THREAD = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
 PRECISION = "LDM_OCEAN_SIMULATE_FLOAT"  # read by the model when it is first imported: Veros knows one a process
 
 
 def workers(count: int, precision: str = "float64") -> ProcessPoolExecutor:
     """A pool of ``count`` spawned processes, in which XLA uses one thread each and Veros ``precision``."""
     os.environ[PRECISION] = precision
-    os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+    os.environ["XLA_FLAGS"] = ONE_THREAD
     context = multiprocessing.get_context("spawn")
     return ProcessPoolExecutor(count, mp_context=context, initializer=_begin, initargs=(context.Value("i", 0),))
 

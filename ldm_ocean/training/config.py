@@ -8,7 +8,6 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, is_dataclass
-from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
@@ -16,8 +15,9 @@ from omegaconf.errors import OmegaConfBaseException
 
 from ..errors import UserError, nearest
 from ..io import plain_yaml
+from ..shipped import ASSETS, find
 
-CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+CONFIGS = ASSETS / "configs"
 GROUPS = ("data", "model", "train")
 SHARE = (0.0, 1.0)
 COUNT = (1, 10**12)
@@ -172,7 +172,7 @@ def _flat(value: Any) -> list:
 
 
 def _read(group: str, name: str) -> dict:
-    path = Path(name) if name.endswith((".yaml", ".yml")) else CONFIGS / group / f"{name}.yaml"
+    path = find(name) if name.endswith((".yaml", ".yml")) else CONFIGS / group / f"{name}.yaml"
     if not path.is_file():
         known = sorted(p.stem for p in (CONFIGS / group).glob("*.yaml"))
         raise UserError(f"no {group} config {name!r}{nearest(name, known)}")

@@ -10,11 +10,12 @@ from torch import nn
 from .. import artefacts
 from ..autoencoder.latents import open_latents
 from ..errors import UserError, nearest
+from ..generative import STEPS
 from ..generative.conditions import Condition, ParameterScaler, season_angle
 from ..generative.denoiser import CURVES, training_sigma
 from ..generative.guidance import ClassifierFree
 from ..generative.prior import decompose, seasonal
-from ..generative.sampling import STEPS, generator, member_noise, noise_levels, sample
+from ..generative.sampling import generator, member_noise, noise_levels, sample
 from ..io.namelist import shared_by
 from .config import DiffusionConfig, DiffusionModel, named
 

@@ -9,14 +9,34 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+import ldm_ocean
 from ldm_ocean import artefacts, open_states
+from ldm_ocean.autoencoder.codec import Codec
 from ldm_ocean.autoencoder.latents import open_latents
 from ldm_ocean.commands import cli
 from ldm_ocean.errors import exit_politely
 
 from ..bad_input import CASES, Place, sample
 from ..conftest import CF, small_states
+
+ROOT = Path(__file__).resolve().parents[2]
+HEAVY = ["torch", "xarray", "scipy", "pandas", "zarr", "netCDF4", "h5py", "matplotlib", "dask", "accelerate"]
+HELP = """
+import contextlib, io, sys
+from ldm_ocean.commands import cli
+for arguments in [["--help"], *([command, "--help"] for command in cli.COMMANDS)]:
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):
+        cli.main(arguments)
+    print(arguments, *({*sys.argv[1:]} & {*sys.modules}))
+"""
+
+
+def outside(folder: Path, *arguments: str) -> str:
+    """What Python prints, run in ``folder`` with this package."""
+    command, environment = [sys.executable, *arguments], {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True, text=True).stdout
 
 
 def test_a_store_without_an_order_of_its_variables_is_always_opened_in_the_same_one(road):
@@ -143,7 +163,9 @@ def test_help_of_the_whole_names_every_command(capsys):
 @pytest.mark.parametrize("script", ["train_vae", "train_diffusion"])
 def test_help_of_the_training_scripts_shows_an_example(script, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", [f"{script}.py", "--help"])
-    import_module(script).main()
+    with pytest.raises(SystemExit) as end:
+        import_module(script).main()
+    assert end.value.code == 0
     assert f"{script}.py experiment=demo" in capsys.readouterr().out
 
 
@@ -161,3 +183,52 @@ def test_a_reader_that_has_seen_enough_ends_the_command_without_a_word():
 def test_a_terminal_that_knows_no_arrow_gets_the_text_without_it():
     done = shell("{} restart --help", PYTHONIOENCODING="ascii", PYTHONUTF8="0")
     assert (done.stderr, done.returncode) == ("", 0) and "States ? files that NEMO" in " ".join(done.stdout.split())
+
+
+def test_help_is_quick_for_it_imports_no_library_that_takes_long(tmp_path):
+    for line in outside(tmp_path, "-c", HELP, *HEAVY).splitlines():
+        assert line.endswith("]"), line
+
+
+def test_the_package_runs_as_a_module_from_any_folder(tmp_path):
+    assert outside(tmp_path, "-m", "ldm_ocean", "--version").strip() == ldm_ocean.__version__
+
+
+def test_what_a_notebook_needs_is_imported_when_it_is_asked_for(tmp_path):
+    code = "import sys, ldm_ocean; before = 'torch' in sys.modules; print(before, ldm_ocean.OceanLDM.__name__)"
+    assert outside(tmp_path, "-c", code).strip() == "False OceanLDM"
+    with pytest.raises(AttributeError, match="no attribute 'OceanLMD'"):
+        ldm_ocean.OceanLMD  # noqa: B018
+
+
+@pytest.mark.parametrize("command", ["encode", "evaluate", "sample"])
+def test_networks_run_on_the_device_that_is_named(command, road, tmp_path, monkeypatch):
+    """``meta`` is a device without memory: the codec is asked there, and nothing is computed."""
+    place, asked = Place(road, tmp_path), []
+
+    def seen(codec, values):
+        asked.append((codec.token_mean.device.type, values.device.type))
+        raise KeyboardInterrupt
+
+    for way in ("encode", "decode"):
+        monkeypatch.setattr(Codec, way, seen)
+    monkeypatch.setattr("ldm_ocean.pipeline.OceanLDM.sample_latents", lambda *_, **__: torch.zeros(1))
+    monkeypatch.setattr("ldm_ocean.autoencoder.latents._about", lambda _, s: {"setting": s.setting.values.tolist()})
+    arguments = {
+        "encode": ["encode", place.states, "--codec", place.vae, "--out", tmp_path / "z"],
+        "evaluate": ["evaluate", place.states, "--model", place.diffusion, "--out", tmp_path / "m.json"],
+        "sample": ["sample", place.diffusion, "wind=0.2", "mixing=4e-5", "--out", tmp_path / "s.nc"],
+    }
+    with pytest.raises(SystemExit) as end:
+        cli.main([str(a) for a in [*arguments[command], "--device", "meta"]])
+    assert end.value.code == 130 and asked == [("meta", "meta")]
+
+
+@pytest.mark.parametrize("command", ["encode", "evaluate"])
+def test_a_device_that_is_not_there_is_one_line(command, road, tmp_path, capsys):
+    place = Place(road, tmp_path)
+    more = {"encode": ["--codec", place.vae, "--out", tmp_path / "z"], "evaluate": ["--model", place.diffusion]}
+    with pytest.raises(SystemExit) as end:
+        cli.main([command, str(place.states), *map(str, more[command]), "--device", "tpu9"])
+    (line,) = capsys.readouterr().err.splitlines()
+    assert end.value.code == 2 and line.startswith("error: device 'tpu9' is not there")

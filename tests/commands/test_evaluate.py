@@ -10,12 +10,13 @@ import torch
 import xarray as xr
 
 from ldm_ocean.commands.cli import main
-from ldm_ocean.commands.evaluate import score_states, score_table, validation_table
-from ldm_ocean.commands.prepare import prepare
+from ldm_ocean.commands.evaluate import score_table, validation_table
 from ldm_ocean.errors import UserError
+from ldm_ocean.io.prepare import prepare
 from ldm_ocean.metrics import Baselines, Regions
 from ldm_ocean.metrics.config import EvaluateConfig, load_config, quick
 from ldm_ocean.metrics.context import score_context
+from ldm_ocean.metrics.description import score_states
 from ldm_ocean.metrics.generated import score_model, score_store, training_states
 from ldm_ocean.metrics.regions import Box, Level
 from ldm_ocean.metrics.scoring import evaluate, verifying_states

@@ -10,8 +10,8 @@ import yaml
 import zarr
 
 from ldm_ocean.commands.cli import main
-from ldm_ocean.commands.prepare import prepare
 from ldm_ocean.errors import UserError
+from ldm_ocean.io.prepare import prepare
 from ldm_ocean.io.states import open_states, parameters_of
 from ldm_ocean.ocean.fields import Fields
 from ldm_ocean.ocean.grid import OceanGrid

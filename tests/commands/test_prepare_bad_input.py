@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from ldm_ocean.commands.prepare import add_arguments, prepare, run
+from ldm_ocean.commands.prepare import add_arguments, run
 from ldm_ocean.errors import exit_politely
+from ldm_ocean.io.prepare import prepare
 
 from ..made_up_ocean import made_up, save
 

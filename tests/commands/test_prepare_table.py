@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from ldm_ocean.commands import cli
-from ldm_ocean.commands.prepare import prepare
+from ldm_ocean.io.prepare import prepare
 from ldm_ocean.io.states import open_states
 
 from ..made_up_ocean import made_up, save

@@ -11,10 +11,10 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ldm_ocean.commands.prepare import prepare
 from ldm_ocean.errors import UserError
 from ldm_ocean.io import mesh, store, veros
 from ldm_ocean.io.names import Names
+from ldm_ocean.io.prepare import prepare
 from ldm_ocean.io.source import Source
 from ldm_ocean.io.states import open_states
 from ldm_ocean.io.times import read_times

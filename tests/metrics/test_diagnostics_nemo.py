@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from ldm_ocean.commands.evaluate import score_states
 from ldm_ocean.io.run import read_run
 from ldm_ocean.metrics.config import load_config
+from ldm_ocean.metrics.description import score_states
 from ldm_ocean.ocean.grid import OceanGrid
 from ldm_ocean.physics.surface import moved
 from ldm_ocean.training.config import CONFIGS

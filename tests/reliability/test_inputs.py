@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from ldm_ocean import artefacts
 from ldm_ocean.autoencoder.vae import Autoencoder
-from ldm_ocean.commands.prepare import prepare
 from ldm_ocean.errors import UserError
+from ldm_ocean.io.prepare import prepare
 from ldm_ocean.ocean.fields import Fields
 from ldm_ocean.ocean.grid import OceanGrid
 

@@ -24,9 +24,10 @@ ROOT = Path(__file__).resolve().parents[2]
 TRAIN = """
 import sys
 from pathlib import Path
-from ldm_ocean import cli, engine
+from ldm_ocean.autoencoder import latents
+from ldm_ocean.commands import cli
+from ldm_ocean.training import engine
 from ldm_ocean.training.config import VaeConfig, load
-from ldm_ocean.data import latents
 from ldm_ocean.training.autoencoder import AutoencoderTask
 from tests.reliability.limits import only, used
 

@@ -14,8 +14,8 @@ import zarr
 
 from ldm_ocean import artefacts, open_states
 from ldm_ocean.autoencoder.latents import open_latents, write_latents
-from ldm_ocean.commands.prepare import prepare
 from ldm_ocean.errors import UserError
+from ldm_ocean.io.prepare import prepare
 from ldm_ocean.training import checkpoint
 from ldm_ocean.training.config import VaeConfig, load
 
