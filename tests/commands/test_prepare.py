@@ -59,7 +59,7 @@ def test_nemo_means_become_canonical_states(means):
     assert set(means.setting.values) == {"dino"} and set(means.split.values) == {"test"} and means.equilibrium.all()
 
 
-@pytest.mark.parametrize("told", [None, "teos10"])
+@pytest.mark.parametrize("told", [None, "seos"])
 def test_an_equation_of_state_is_never_guessed(tmp_path, capsys, told):
     save(made_up(), tmp_path / "a.nc")
     said = ["--equation-of-state", told] if told else []
