@@ -124,7 +124,7 @@ class Judge:
         training = torch.from_numpy(ocean.fields.stack(training_states(store), ocean.grid))
         self.weights = kernels.normalising_weights(training, self.volumes)
         self.diagnostics = Diagnostics(ocean.grid, ocean.fields, config.regions)
-        self.meters = {"network": Meter(ocean.denoiser, "forward"), "decoder": Meter(ocean.codec, "decode")}
+        self.meters = {"network": Meter(ocean.generator.denoiser, "forward"), "decoder": Meter(ocean.codec, "decode")}
 
     def drawn(self, parameters: dict[str, float], season: float, seed: int, options: dict) -> tuple[Tensor, dict]:
         """An ensemble (M, V, D, Y, X), its seconds and evaluations."""

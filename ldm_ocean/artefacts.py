@@ -25,6 +25,7 @@ from .errors import UserError
 from .generative.conditions import ParameterScaler
 from .generative.denoiser import Denoiser
 from .generative.dit import DiT
+from .generative.generator import Generator
 from .generative.prior import Prior
 from .io.atomic import flush
 from .ocean.fields import Fields
@@ -73,17 +74,17 @@ def is_identity(folder: Path) -> bool:
     )
 
 
-def save_generator(folder: Path, denoiser: Denoiser, scaler: ParameterScaler, about: dict) -> None:
-    """Write denoiser and parameter scaler; ``about`` holds ``shape`` (width, depth, heads), ``curve``, ``codec``,
+def save_generator(folder: Path, generator: Generator) -> None:
+    """Write denoiser and parameter scaler; its ``about`` holds ``shape`` (width, depth, heads), ``curve``, ``codec``,
     ``settings`` (how many the prior knows), ``context`` (whether it was trained beside unfinished states), and
     ``namelist`` where those of the training settings are known.
     """
-    tensors = {f"denoiser.{k}": v for k, v in denoiser.state_dict().items()}
-    tensors |= {f"scaler.{k}": v for k, v in scaler.state_dict().items()}
-    _write(folder, "generator", tensors, {**about, "parameters": scaler.names})
+    tensors = {f"denoiser.{k}": v for k, v in generator.denoiser.state_dict().items()}
+    tensors |= {f"scaler.{k}": v for k, v in generator.scaler.state_dict().items()}
+    _write(folder, "generator", tensors, {**generator.about, "parameters": generator.scaler.names})
 
 
-def load_generator(folder: Path, codec: Codec) -> tuple[Denoiser, ParameterScaler, dict]:
+def load_generator(folder: Path, codec: Codec) -> Generator:
     """Read a generator made for ``codec``; UserError when it belongs to another one, with both hashes."""
     about, tensors = _read(folder, "generator")
     if about.get("codec") != codec.digest:
@@ -97,7 +98,7 @@ def load_generator(folder: Path, codec: Codec) -> tuple[Denoiser, ParameterScale
         _check_shape({**about["shape"], "settings": about["settings"]}, tensors)
         denoiser = new_denoiser(codec, len(scaler.names), about["settings"], about["shape"])
         denoiser.load_state_dict(_part(tensors, "denoiser."))
-    return denoiser.eval(), scaler, about
+    return Generator(denoiser.eval(), scaler, about)
 
 
 def new_denoiser(codec: Codec, n_parameters: int, n_settings: int, shape: dict) -> Denoiser:

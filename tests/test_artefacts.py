@@ -12,6 +12,7 @@ from ldm_ocean.autoencoder.codec import IdentityCodec
 from ldm_ocean.autoencoder.vae import Autoencoder
 from ldm_ocean.errors import UserError
 from ldm_ocean.generative.conditions import ParameterScaler
+from ldm_ocean.generative.generator import Generator
 
 SHAPE = {"width": 16, "depth": 1, "heads": 2}
 
@@ -22,7 +23,7 @@ def model(autoencoder, tmp_path) -> Path:
     artefacts.save_codec(tmp_path, autoencoder)
     scaler = ParameterScaler(["wind", "mixing"])
     about = {"shape": SHAPE, "curve": "edm", "settings": 3, "codec": autoencoder.digest}
-    artefacts.save_generator(tmp_path, artefacts.new_denoiser(autoencoder, 2, 3, SHAPE), scaler, about)
+    artefacts.save_generator(tmp_path, Generator(artefacts.new_denoiser(autoencoder, 2, 3, SHAPE), scaler, about))
     return tmp_path
 
 
@@ -40,8 +41,8 @@ def test_a_model_comes_back_as_it_was_saved(model, autoencoder, tensor):
     codec = artefacts.load_codec(model)
     assert codec.digest == autoencoder.digest
     assert torch.equal(codec.encode(tensor), autoencoder.encode(tensor))
-    denoiser, scaler, about = artefacts.load_generator(model, codec)
-    assert scaler.names == ["wind", "mixing"] and about["settings"] == 3 and not denoiser.training
+    own = artefacts.load_generator(model, codec)
+    assert own.scaler.names == ["wind", "mixing"] and own.about["settings"] == 3 and not own.denoiser.training
 
 
 @pytest.mark.parametrize("name", ["head.weight", "token_mean", "normaliser.scale", "mesh.e1t"])

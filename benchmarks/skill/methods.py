@@ -70,10 +70,10 @@ def ours(ocean: OceanLDM, training: dict[str, float], **options) -> Method:
     generate, _ = model_functions(ocean)
 
     def sample(parameters, season, members, seed):
-        asked = dict(zip(ocean.scaler.names, map(float, parameters), strict=True))
+        asked = dict(zip(ocean.parameters, map(float, parameters), strict=True))
         return generate(asked, season, members, seed, **options)
 
-    networks = (ocean.codec, ocean.denoiser)
+    networks = (ocean.codec, ocean.generator.denoiser)
     count = sum(p.numel() for n in networks for p in n.parameters())
     return Method(sample, count, training, digest=f"{digest(*networks)} {options}")
 

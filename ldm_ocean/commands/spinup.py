@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> None:
     cases = [Case.of_setting(store, name, args.members) for name in dict.fromkeys(args.setting)]
     if not cases:
         asked = assignments(args.parameters)
-        model.scaler.vector(asked)  # complains of what is missing or unknown
+        model.generator.scaler.vector(asked)  # complains of what is missing or unknown
         cases = [Case("asked", asked, args.season)]
     roads = tuple(r for r in ROADS if r != (GENERATED if args.fix else FIXED))
     lengths = {"years": args.years, "cold_years": args.cold, "control_years": args.control}

@@ -66,7 +66,7 @@ def spin_up(model: OceanLDM, store: xr.Dataset, cases: list[Case], plan: Plan, f
 def _keep_apart(roads: Roads, cases: list[Case], plan: Plan, folder: Path) -> None:
     """A folder holds one experiment: what would make other starts is refused."""
     folder.mkdir(parents=True, exist_ok=True)
-    about = roads.model.about
+    about = roads.model.generator.about
     own = {"codec": about["codec"], "generator": about.get("sha256"), "states": roads.digest}
     own |= {"seed": plan.seed, "members": plan.members}
     own |= {"regions": asdict(plan.regions), "cases": {c.name: c.parameters | {"season": c.season} for c in cases}}

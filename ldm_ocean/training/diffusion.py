@@ -13,6 +13,7 @@ from ..errors import UserError, nearest
 from ..generative import STEPS
 from ..generative.conditions import Condition, ParameterScaler, season_angle
 from ..generative.denoiser import CURVES, training_sigma
+from ..generative.generator import Generator
 from ..generative.guidance import ClassifierFree
 from ..generative.prior import decompose, seasonal
 from ..generative.sampling import generator, member_noise, noise_levels, sample
@@ -166,5 +167,5 @@ class DiffusionTask(nn.Module):
         about = {"shape": self.shape, "curve": self.options.curve, "settings": len(self.model.prior.settings)}
         about |= {"codec": self.codec.digest, "prior": self.prior_fit, "context": self.knows_context}
         about |= shared_by(np.unique(self.latents.setting[self.train_index]), self.latents.attrs)
-        artefacts.save_generator(folder, self.model, self.scaler, about)
+        artefacts.save_generator(folder, Generator(self.model, self.scaler, about))
         artefacts.save_codec(folder, self.codec)

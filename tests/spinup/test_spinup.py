@@ -18,6 +18,7 @@ pytest.importorskip("veros")
 from ldm_ocean import OceanLDM, open_states
 from ldm_ocean.commands.cli import main
 from ldm_ocean.errors import UserError
+from ldm_ocean.generative.generator import Generator
 from ldm_ocean.metrics.config import load_config
 from ldm_ocean.simulate.dino import Dino
 from ldm_ocean.spinup.experiment import Plan, _keep_apart, _starts, spin_up
@@ -234,7 +235,8 @@ def test_a_folder_keeps_one_experiment(tmp_path, roads, other):
     if other == "parameters":
         case = Case("a", {"rn_ztau0": 0.3}, 0.0)
     elif other == "generator":
-        model = OceanLDM(model.codec, model.denoiser, model.scaler, model.about | {"sha256": "another"})
+        own = model.generator
+        model = OceanLDM(model.codec, Generator(own.denoiser, own.scaler, own.about | {"sha256": "another"}))
     else:
         store = store.assign(toce=store.toce.copy(deep=True))
         store.toce.values[int(store.equilibrium.values.argmax())] += 1e-3

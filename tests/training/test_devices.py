@@ -63,7 +63,7 @@ def test_states_are_encoded_drawn_and_decoded_on_another_device_as_on_the_cpu(op
     here = draw()
     with second_device():
         model.codec.to(DEVICE)
-        model.denoiser.to(DEVICE)
+        model.generator.denoiser.to(DEVICE)
         for a, b in zip(draw(), here, strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-3)
 
