@@ -4,12 +4,25 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .autoencoder.latents import encode
+    from .io.prepare import prepare
+    from .io.starts import restart
     from .io.states import open_states
+    from .metrics.evaluation import evaluate
     from .pipeline import OceanLDM
+    from .report.quicklook import plot
 
 __version__ = "0.1.0"
-__all__ = ["OceanLDM", "__version__", "open_states"]
-HOMES = {"OceanLDM": ".pipeline", "open_states": ".io.states"}
+__all__ = ["OceanLDM", "__version__", "encode", "evaluate", "open_states", "plot", "prepare", "restart"]
+HOMES = {
+    "OceanLDM": ".pipeline",
+    "encode": ".autoencoder.latents",
+    "evaluate": ".metrics.evaluation",
+    "open_states": ".io.states",
+    "plot": ".report.quicklook",
+    "prepare": ".io.prepare",
+    "restart": ".io.starts",
+}
 
 
 def __getattr__(name: str):

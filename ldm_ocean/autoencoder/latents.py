@@ -8,6 +8,7 @@ never used.
 import hashlib
 import json
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -22,11 +23,12 @@ from ..bar import each
 from ..errors import UserError
 from ..io.atomic import put_in_place, remove
 from ..io.namelist import ATTRIBUTE
-from ..io.output import MARK
+from ..io.output import MARK, result
 from ..io.packed import read_array
 from ..io.states import parameters_of
 from ..io.store import SHARD_BYTES
 from ..io.untrusted import open_group
+from ..ocean.grid import OceanGrid
 from ..shipped import find
 from .codec import Codec
 
@@ -45,6 +47,20 @@ class Latents:
     season: np.ndarray
     equilibrium: np.ndarray
     attrs: dict
+
+
+def encode(
+    states: xr.Dataset, codec: Codec, out: str | Path, overwrite: bool = False, inputs: Iterable[Path] = ()
+) -> Path:
+    """Write the latents of canonical ``states`` to the store ``out``, as ``write_latents`` does, and return its path.
+
+    ``codec`` is that of a model (``OceanLDM.codec``). UserError where the states are on another grid, and where ``out``
+    is one of the ``inputs`` or anything but the result of the same call (see ``io.output``); ``overwrite`` replaces any
+    result of ours.
+    """
+    codec.grid.check_same(OceanGrid.from_dataset(states), "the store", "prepare its states on the codec's mesh")
+    with result(Path(out), "encode", codec.digest, inputs, overwrite) as mark:
+        return write_latents(Path(out), codec, states, mark=mark)
 
 
 def write_latents(path: Path, codec: Codec, states: xr.Dataset, batch: int = 32, mark: str = "") -> Path:

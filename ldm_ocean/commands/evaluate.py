@@ -64,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser):
 
 def run(args: argparse.Namespace):
     """Score, print a table, write ``args.out`` atomically."""
-    from ..metrics.config import load_config, quick
+    from ..metrics.config import load_config
 
     out = Path(args.out)
     if not out.resolve().parent.is_dir() or out.is_dir():
@@ -72,7 +72,6 @@ def run(args: argparse.Namespace):
     config = load_config(args.config)
     if args.quick and not args.model:
         raise UserError("--quick asks for a smaller sample of a model: give --model, or leave it out")
-    config = quick(config) if args.quick else config
     inputs = [Path(p) for p in (args.store, args.model, args.reference, args.mesh, args.mapping, args.config) if p]
     with output(out, "evaluate", (args.equation_of_state, args.quick), inputs, args.overwrite) as mark:
         result = _scores(args, _states(args), config)
@@ -82,16 +81,12 @@ def run(args: argparse.Namespace):
 
 def _scores(args: argparse.Namespace, store: xr.Dataset, config: EvaluateConfig) -> dict:
     from ..io.states import open_states
-    from ..metrics.description import score_states
-    from ..metrics.generated import score_model, score_store
+    from ..metrics.evaluation import evaluate
+    from ..pipeline import OceanLDM
 
-    if args.model:
-        from ..pipeline import OceanLDM
-
-        return score_model(OceanLDM.from_pretrained(args.model, args.device), store, config)
-    if args.reference:
-        return score_store(store, open_states(args.reference), config)
-    return score_states(store, config)
+    model = OceanLDM.from_pretrained(args.model, args.device) if args.model else None
+    reference = open_states(args.reference) if args.reference else None
+    return evaluate(store, model, reference, config, args.quick)
 
 
 def _states(args: argparse.Namespace) -> xr.Dataset:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,10 +12,9 @@ from textwrap import indent
 from typing import TYPE_CHECKING
 
 from ..errors import UserError
-from ..io.atomic import recover, write_text
 from ..io.lock import only_writer
-from ..io.output import check_apart, check_free, in_comment, mark, name_of_call
-from ..physics.eos import EQUATIONS, differentiable
+from ..io.output import check_apart
+from ..physics.eos import EQUATIONS
 from ..shipped import find
 from . import options
 
@@ -23,7 +22,6 @@ if TYPE_CHECKING:  # what takes seconds to import is imported where it is used: 
     import xarray as xr
 
     from ..io.restart_rules import Finding
-    from ..ocean.grid import OceanGrid
 
 VEROS_ENDING = ".restart.h5"
 EXAMPLES = """examples:
@@ -64,56 +62,47 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Write and judge, or only judge; exit code 1 where NEMO would stop or the run be spoilt."""
-    from ..io.nemo import read_grid
-
     if args.check is not None:
         if args.states or args.out or args.member or args.template or args.namelist or args.regrid:
             raise UserError(
                 "--check judges a file that is there: give only --mesh and --rdt, --equation-of-state with it"
             )
-        grid = replace(read_grid(_mesh(args)), equation_of_state=args.equation_of_state)
-        good = _judge(args.check, grid, args.rdt)
+        good = _judged(args)
     elif not args.states or args.out is None:
         raise UserError("give states and --out, or a file to --check")
     elif not args.out.resolve().parent.is_dir():
         raise UserError(f"no folder {args.out.resolve().parent}: create it first")
     else:
-        check_apart(args.out, _inputs(args))
-        with only_writer(args.out):
-            good = _for_veros(args) if args.out.name.endswith(VEROS_ENDING) else _for_nemo(args)
+        good = _for_veros(args) if args.out.name.endswith(VEROS_ENDING) else _for_nemo(args)
     if not good:
         sys.exit(1)
 
 
-def regridded(states: xr.Dataset, grid: OceanGrid) -> xr.Dataset:
-    """States interpolated to ``grid``; no density inversion is left where the equation of state is known."""
-    from ..ocean import adjust
-    from ..ocean.regrid import regrid
+def _judged(args: argparse.Namespace) -> bool:
+    """Print what NEMO would find in a file; whether there are only notes."""
+    from ..io.nemo import read_grid
+    from ..io.restart_rules import NOTE, check_restart
 
-    if states.attrs.get("equation_of_state") is None:
-        return regrid(states, grid)
-    differentiable(states.attrs["equation_of_state"])
-    return adjust.adjusted(regrid(states, grid), adjust.convective)
+    grid = replace(read_grid(_mesh(args)), equation_of_state=args.equation_of_state)
+    findings = list(check_restart(args.check, grid, args.rdt))
+    _print(findings)
+    return all(f.kind == NOTE for f in findings)
 
 
 def _for_nemo(args: argparse.Namespace) -> bool:
     """Write NEMO's restarts; whether all of them are good."""
-    from ..io.namelist import beside, check_run, read_namelist, start_block, time_step
-    from ..io.nemo import ENDING, check_name, read_grid, season_of, write_restart
+    from ..io.nemo import check_name
+    from ..io.starts import starts
 
     check_name(args.out)
-    states, grid = _states(args), read_grid(_mesh(args))
-    grid = replace(grid, equation_of_state=states.attrs.get("equation_of_state"))
-    namelist = args.namelist or beside(args.out)
-    groups = read_namelist(namelist) if namelist else {}
-    args.rdt = args.rdt or time_step(groups)
-    good = True
-    for number, path, state, own in _chosen(args, states, grid, ENDING):
-        kt = write_restart(path, state, grid, args.template, args.rdt, own)
-        block = start_block(path, kt, season_of(state))
-        write_text(_beside(path), in_comment(own) + block)
-        print(f"{path}: state {number}\n{indent(block, '  ')}", end="")
-        good &= _judge(path, grid, args.rdt, check_run(state, groups, namelist) if namelist else [])
+    mesh, good = _mesh(args), True
+    for start in starts(
+        _states(args), args.out, mesh, args.member or (), args.template, args.rdt, args.namelist, args.regrid,
+        args.overwrite, args.states,
+    ):  # fmt: skip
+        print(f"{start.path}: state {start.number}\n{indent(start.namelist, '  ')}", end="")
+        _print(start.findings)
+        good &= start.good
     return good
 
 
@@ -123,25 +112,33 @@ def _for_veros(args: argparse.Namespace) -> bool:
         raise UserError("--mesh, --template, --namelist and --rdt are NEMO's: for Veros the basin tells them")
     if find_spec("veros") is None:
         raise UserError("Veros is not installed: pip install 'ldm_ocean[sim]'")
-    from ..io.nemo import LAYOUT, start_fields
+    from ..io.nemo import LAYOUT, difference, start_fields
+    from ..io.starts import chosen, regridded
     from ..io.times import IDEAL_YEAR
     from ..ocean.grid import OceanGrid
     from ..simulate import restart
     from ..simulate.dino import Dino
     from ..simulate.pool import the_model
 
+    check_apart(args.out, args.states)
     ocean, states = Dino(), _states(args)
     if lacking := [k for k in ocean.ranges if k not in states.coords]:
         raise UserError(f"the states do not tell {', '.join(lacking)}: the basin cannot run without")
     model = the_model(ocean)
     grid = OceanGrid.from_dataset(model.mesh())
-    for number, path, state, own in _chosen(args, states, grid, VEROS_ENDING):
-        fields, one = start_fields(state, grid), state.isel(sample=0)
-        parameters = {k: float(one[k]) for k in ocean.ranges}
-        arrays = {name: fields[raw] for name, raw in LAYOUT["now"].items()}
-        day = round(float(one.season) * IDEAL_YEAR) % int(IDEAL_YEAR)
-        restart.write(path, model, restart.begin(model, arrays, parameters, number, day), own)
-        print(f"{path}: state {number}, day {day} of the year")
+    asked = (args.regrid, args.equation_of_state)
+    with only_writer(args.out):
+        for number, path, state, own in chosen(
+            states, args.out, VEROS_ENDING, args.member or (), asked, args.states, args.overwrite
+        ):
+            if args.regrid and difference(state, grid) is not None:
+                state = regridded(state, grid)
+            fields, one = start_fields(state, grid), state.isel(sample=0)
+            parameters = {k: float(one[k]) for k in ocean.ranges}
+            arrays = {name: fields[raw] for name, raw in LAYOUT["now"].items()}
+            day = round(float(one.season) * IDEAL_YEAR) % int(IDEAL_YEAR)
+            restart.write(path, model, restart.begin(model, arrays, parameters, number, day), own)
+            print(f"{path}: state {number}, day {day} of the year")
     return True
 
 
@@ -164,54 +161,6 @@ def _states(args: argparse.Namespace) -> xr.Dataset:
     return run.load(paths[0].name.split(".")[0])
 
 
-def _chosen(
-    args: argparse.Namespace, states: xr.Dataset, grid: OceanGrid, ending: str
-) -> Iterator[tuple[int, Path, xr.Dataset, str]]:
-    """(number, file, state, mark) of every state asked for; UserError before the first where a file may not be
-    written."""
-    from ..io.nemo import ENDING, difference
-
-    files = _files(args, states.sizes["sample"], ending)
-    inputs = _inputs(args)
-    asked = ("restart", args.rdt, args.regrid, args.equation_of_state)
-    calls = {number: name_of_call((*asked, number), inputs) for number in files}
-    for number, path in files.items():
-        for written in (path, _beside(path)) if ending == ENDING else (path,):
-            recover(written)
-            check_free(written, inputs, calls[number], args.overwrite)
-    for number, path in files.items():
-        state = states.isel(sample=[number]).load()
-        if args.regrid and difference(state, grid) is not None:
-            state = regridded(state, grid)
-        yield number, path, state, mark("restart", calls[number])
-
-
-def _files(args: argparse.Namespace, count: int, ending: str) -> dict[int, Path]:
-    """Number of a state → its file; several are numbered before the ending, for NEMO's sake."""
-    for number in args.member or []:
-        if not 0 <= number < count:
-            raise UserError(f"no state {number}: there are {count}, numbered from 0")
-    numbers = sorted(set(args.member)) if args.member else list(range(count))
-    if len(numbers) == 1:
-        return {numbers[0]: args.out}
-    stem = args.out.name.removesuffix(ending)
-    return {number: args.out.with_name(f"{stem}_m{number:03d}{ending}") for number in numbers}
-
-
-def _beside(path: Path) -> Path:
-    """The file of the namelist group that starts NEMO from the restart ``path``."""
-    return path.with_suffix(".namelist")
-
-
-def _inputs(args: argparse.Namespace) -> list[Path]:
-    return [path for path in (*args.states, args.template, args.mesh, args.namelist) if path]
-
-
-def _judge(path: Path, grid: OceanGrid, rdt: float | None, findings: Iterable[Finding] = ()) -> bool:
-    """Print every finding, those of the file after others; True where there are only notes."""
-    from ..io.restart_rules import NOTE, check_restart
-
-    findings = [*findings, *check_restart(path, grid, rdt)]
+def _print(findings: Iterable[Finding]) -> None:
     for finding in findings:
         print(f"  {finding}")
-    return all(f.kind == NOTE for f in findings)

@@ -173,21 +173,6 @@ def draw_columns(columns: list[tuple[Row, Frame]]) -> Figure:
         return figure
 
 
-def map_panel(states: dict[str, xr.Dataset], grid: OceanGrid, variable: str, depth: float) -> Figure:
-    """One row of maps of ``variable`` at the level nearest to ``depth`` [m], one panel for each named state.
-
-    ``states``: e.g. ``{"truth": …, "reconstruction": …, "sample": …}`` in canonical form, one sample each. Meant for
-    a training loop: ``writer.add_figure("maps/…", map_panel(…), step)``.
-    """
-    first = next(iter(states.values()))[variable]
-    level = views.nearest_level(grid, depth) if "depth" in first.dims else 0
-    panels = {k: views.values(s, variable, grid, first.attrs["mask"])[..., level, :, :] for k, s in states.items()}
-    title = first.attrs.get("long_name", variable)
-    title += f", {grid['gdept'][level]:.0f} m" if "depth" in first.dims else ""
-    row = Row(title, unit_label(first.attrs.get("units", "")), first.attrs.get("standard_name", ""), panels)
-    return draw_rows([row], map_frame(grid, 3.0))
-
-
 def to_svg(figure: Figure, description: str) -> str:
     """The figure as an inline ``<svg>``: meshes as small embedded images, text as text in the colour of the page."""
     buffer = io.StringIO()

@@ -104,7 +104,7 @@ class AutoencoderTask(nn.Module):
 
     def figures(self) -> dict:
         """Truth beside reconstruction of one held-out state, for each variable at the surface."""
-        from ..report.figures import map_panel
+        from ..report.quicklook import plot
 
         state = self.held_out[:1].to(self.volumes.device)
         masks = self.model.masks
@@ -112,7 +112,7 @@ class AutoencoderTask(nn.Module):
         tensors = {"truth": state, "reconstruction": shown}
         pair = {k: self.fields.unstack(v.cpu().numpy(), self.grid).isel(sample=0) for k, v in tensors.items()}
         depth = float(self.grid["gdept"][0])
-        return {f"maps/{name}": map_panel(pair, self.grid, name, depth) for name in self.fields.names}
+        return {f"maps/{name}": plot(pair, name, depth, self.grid) for name in self.fields.names}
 
     def publish(self, folder: Path) -> None:
         """Write the autoencoder, its weights rounded to half precision, with the statistics of its training latents."""

@@ -148,7 +148,7 @@ class DiffusionTask(nn.Module):
 
     def figures(self) -> dict:
         """Reconstruction beside one sample for the first held-out state, for each variable at the surface."""
-        from ..report.figures import map_panel
+        from ..report.quicklook import plot
 
         device = self.device_marker.device
         row = self._collate([self._row(int(self.held_out[0]), generator(self.seed, 4))])
@@ -160,7 +160,7 @@ class DiffusionTask(nn.Module):
         latents = {"reconstruction": self.latents.values[self.held_out[:1]].to(device), "sample": drawn}
         pair = {k: fields.unstack(self.codec.decode(v).cpu().numpy(), grid).isel(sample=0) for k, v in latents.items()}
         depth = float(grid["gdept"][0])
-        return {f"maps/{name}": map_panel(pair, grid, name, depth) for name in fields.names}
+        return {f"maps/{name}": plot(pair, name, depth, grid) for name in fields.names}
 
     def publish(self, folder: Path) -> None:
         """Write the denoiser with its parameter scaling, and the codec it belongs to."""

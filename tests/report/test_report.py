@@ -10,7 +10,8 @@ from matplotlib.colors import to_rgba
 
 from ldm_ocean.errors import UserError
 from ldm_ocean.ocean.grid import MESH, OceanGrid
-from ldm_ocean.report import Case, ReportInputs, curves, dots, figures, map_panel, tables, views, write_report
+from ldm_ocean.report import Case, ReportInputs, curves, dots, figures, tables, views, write_report
+from ldm_ocean.report.quicklook import plot
 
 DEPTH, ROWS, COLUMNS = 4, 6, 5
 ATTRS = {
@@ -132,14 +133,14 @@ def test_columns_share_their_colours_and_all_panels_one_window_though_corners_li
 
 
 def test_velocity_colours_are_centred_on_zero(grid):
-    figure = map_panel({"truth": state(0)}, grid, "uoce", 0)
+    figure = plot({"truth": state(0)}, "uoce", 0, grid)
     low, high = figure.axes[0].collections[0].get_clim()
     assert low == -high
 
 
 def test_land_is_grey_whatever_stands_there(grid):
     states = {"truth": state(0), "sample": state(1)}
-    figure = map_panel(states, grid, "toce", 400.0)
+    figure = plot(states, "toce", 400.0, grid)
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     image = np.asarray(canvas.buffer_rgba())
@@ -152,11 +153,11 @@ def test_land_is_grey_whatever_stands_there(grid):
 
 def test_the_level_nearest_to_the_depth_asked_for_is_shown(grid):
     assert [views.nearest_level(grid, z) for z in (0, 190, 210, 1e5)] == [0, 1, 2, 3]
-    assert "250 m" in map_panel({"truth": state(0)}, grid, "toce", 240.0).axes[0].get_ylabel()
+    assert "250 m" in plot({"truth": state(0)}, "toce", 240.0, grid).axes[0].get_ylabel()
 
 
 def test_a_variable_without_depth_has_a_map_of_its_own(grid):
-    assert map_panel({"truth": state(0)}, grid, "ssh", 300.0).axes[0].get_ylabel() == "sea level"
+    assert plot({"truth": state(0)}, "ssh", 300.0, grid).axes[0].get_ylabel() == "sea level"
 
 
 @pytest.mark.parametrize("lacking", ["truth", "reconstruction", "members"])
