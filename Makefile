@@ -9,7 +9,7 @@ demo: $(VENV)/.demo
 	$(BIN)/ldm-ocean demo
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup
 
 test-all: $(VENV)/.all lint
 	$(BIN)/python -m pytest -m "slow or not slow" -p tests.reliability.page

@@ -30,11 +30,24 @@ SMALL_DIT = ["model.width=32", "model.depth=1", "model.heads=2", "train.samples=
 SHORT = ["train.global_batch_size=8", "train.validate_every=32", "train.checkpoint_every=32", "train.device=cpu"]
 
 
+VEROS = ("simulate/", "spinup/", "commands/test_restart_for_veros", "commands/test_over", "reliability/test_commands")
+
+
 def pytest_configure(config) -> None:
     """Veros' step takes a minute and 1.7 GB to compile: what one process of the tests has compiled, the others load."""
+    if hasattr(config, "workerinput"):  # one of several workers, which have their parent's
+        return
     folder = tempfile.TemporaryDirectory(prefix="compiled-")
     os.environ |= {"JAX_COMPILATION_CACHE_DIR": folder.name, "XLA_FLAGS": ONE_THREAD}
     config.add_cleanup(folder.cleanup)
+
+
+def pytest_collection_modifyitems(items) -> None:
+    """Of several workers one has all tests of a file, which share fixtures, and one all that compile Veros."""
+    for item in items:
+        file = item.nodeid.split("::")[0]
+        compiles = file.removeprefix("tests/").startswith(VEROS)
+        item.add_marker(pytest.mark.xdist_group("veros" if compiles else file))
 
 
 @pytest.fixture(scope="module", autouse=True)

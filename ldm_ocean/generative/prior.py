@@ -54,7 +54,8 @@ def mean_year(z: torch.Tensor, season: torch.Tensor, pooled: torch.Tensor | None
     solve = torch.linalg.solve(h.T @ h + penalty, h.T)
     b = torch.zeros(5, *z.shape[1:]).to(h) if pooled is None else pooled.double()
     b = b + torch.einsum("kb,bne->kne", solve, z - seasonal(b, season.double()))
-    freedom = float(2 * torch.trace(h @ solve) - (h @ solve).square().sum())
+    # tr(2 H − HᵀH) of H = h · solve (n, n), which is never formed
+    freedom = float(2 * torch.trace(solve @ h) - torch.trace(h.T @ h @ solve @ solve.T))
     return b.float(), len(z) / max(len(z) - freedom, len(z) / 4)
 
 
