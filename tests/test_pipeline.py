@@ -1,4 +1,4 @@
-"""The whole road on the small ocean: store → autoencoder → latents → generator → states."""
+"""From store to generated states on the small ocean: store → autoencoder → latents → generator → states."""
 
 import json
 from dataclasses import replace

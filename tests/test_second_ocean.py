@@ -1,4 +1,4 @@
-"""Another ocean, Veros' own ``acc``, goes the whole road with a config file and not a line of code."""
+"""Another ocean, Veros' own ``acc``, is prepared, learnt and sampled with a config file and not a line of code."""
 
 import json
 import subprocess

@@ -65,7 +65,7 @@ def methods(store: xr.Dataset, model: Path, run: Path, minutes: float) -> dict[s
 
 
 def ours(ocean: OceanLDM, training: dict[str, float], **options) -> Method:
-    """The whole road from parameters to states, with ``options`` of ``OceanLDM.sample``."""
+    """Our model, from parameters to states, with ``options`` of ``OceanLDM.sample``."""
 
     generate, _ = model_functions(ocean)
 

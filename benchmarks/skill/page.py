@@ -1,5 +1,7 @@
 """The score board as markdown."""
 
+from collections.abc import Callable
+
 from ldm_ocean.metrics.scoring import SIMULATION
 
 from .methods import OURS, PHYSICAL
@@ -11,8 +13,9 @@ of a setting. Brackets are 95 % bootstrap intervals over settings ({counts}); bo
 defined in `ldm_ocean/metrics/kernels.py`. CRPS and energy score are fair; *relative* ones are ratios to climatology,
 averaged over variables. Memorisation is the distance to the nearest training state over that of held-out truth,
 diversity the variance over the seasons relative to the truth's: both are one for a perfect generator, as is
-spread/skill. Coverage is that of the central 80 % interval, where there are members enough. T–S census is the sliced
-Wasserstein distance between the volumes of temperature and salinity, in units of their spread over the ocean.
+spread/skill. T–S census is the sliced Wasserstein distance between the volumes of temperature and salinity, in units of
+their spread over the ocean. Every other score and interval (RMSE, coverage, diagnostics, spectra, responses) is in the
+JSON file beside this page.
 
 `{simulation}` is the truth's own sampling uncertainty: the other equilibrium states of the very setting and season as
 an ensemble for each verifying one. It has seen the test truth and is no contestant; what lies within its interval is
@@ -20,15 +23,11 @@ chance. `{physical}` is `{ours}` with the constraint of stability, stabilised an
 """
 COSTS = """Training on the machine that wrote this page. That of `{ours}` was not timed: it is the number of its steps
 times the time of a step measured here, validation not counted."""
-PHYSICS = """Means over members, seasons and seeds; of the truth the mean over the settings (least … greatest). Where
-the truth is not zero, zero is no target: a state is physical where it lies in the range of the data's own.
-`surface_heat_flux`, where it stands, is that into the ocean by its own forcing, zero over a year in equilibrium."""
-POWER = """log10 of the mean zonal power spectrum over that of the truth [dex], in boxes without land of all levels:
-*long* waves are longer than four columns. Zero is right; a negative number is power that lacks; bold is nearest to
-zero."""
-RESPONSE = """Means of diagnostics over one-at-a-time sweeps, generated against simulated: slope with its interval, R².
-*Signal* is the spread of the simulated means over the sweep in units of that within a setting, seasons
-included: where it is small, a slope means little."""
+RESPONSE = """Means of diagnostics over sweeps of one parameter at a time, generated against simulated. Counted are the
+pairs of diagnostic and parameter whose simulated means spread over more than {signal:g} times what they vary within a
+setting, seasons included: of those {pairs}, how many R² reach {right}, and in how many the 95 % interval of the slope
+contains 1."""
+SIGNAL, RIGHT = 3.0, 0.95
 HEADLINE = {
     "relative_crps": "CRPS, relative",
     "relative_energy": "energy score, relative",
@@ -36,29 +35,13 @@ HEADLINE = {
     "diversity": "diversity",
     "census": "T–S census",
 }
-DETAILS = {
-    "crps": "CRPS",
-    "energy": "Energy score",
-    "rmse": "RMSE of the ensemble mean",
-    "spread_skill": "Spread/skill",
-    "coverage": "Coverage",
-    "diagnostic_crps": "CRPS of scalar diagnostics",
-}
-ERRORS = {
-    "relative_crps",
-    "relative_energy",
-    "census",
-    "crps",
-    "energy",
-    "rmse",
-    "diagnostic_crps",
-    "power",
-}  # the nearer to zero the better
-UNITLESS = {"spread_skill", "coverage"}
+DETAILS = {"crps": "CRPS", "energy": "Energy score", "spread_skill": "Spread/skill"}
+ERRORS = {"relative_crps", "relative_energy", "census", "crps", "energy"}  # the nearer to zero the better
+UNITLESS = {"spread_skill"}
 
 
 def page(results: dict) -> str:
-    """All tables of ``results`` (the JSON beside it)."""
+    """What a reader decides by; ``results`` (the JSON beside it) has the rest, with intervals."""
     counts = ", ".join(f"{split}: {len(names)}" for split, names in results["settings"].items())
     lines = [
         ABOUT.format(**results["about"], counts=counts, simulation=SIMULATION, ours=OURS, physical=PHYSICAL),
@@ -67,19 +50,15 @@ def page(results: dict) -> str:
     ]
     lines += [COSTS.format(ours=OURS), "", *costs(results["methods"])]
     for split, by_method in results["splits"].items():
-        lines += ["", f"## {split}", "", *_table(by_method, [(k, "all", title) for k, title in HEADLINE.items()])]
+        headline = [(k, "all", title) for k, title in HEADLINE.items()]
+        lines += ["", f"## {split}", "", *_table(by_method, headline, _interval)]
         for kind, title in DETAILS.items():
             names = list(next(iter(by_method.values()))[kind])
             units = {} if kind in UNITLESS else results["units"]
             columns = [(kind, n, n + (f" [{units[n]}]" if n in units else "")) for n in names]
-            lines += ["", f"### {title}, {split}", "", *_table(by_method, columns)]
-        lines += ["", f"### Physics, {split}", "", PHYSICS, ""]
-        lines += physics(by_method, results["truth"][split], results["units"])
-        bands = [("power", n, n) for n in next(iter(by_method.values()))["power"]]
-        if bands:
-            lines += ["", f"### Power by wavelength, {split}", "", POWER, "", *_table(by_method, bands)]
+            lines += ["", f"### {title}, {split}", "", *_table(by_method, columns, lambda triple: _number(triple[0]))]
     if results["response"]:
-        lines += ["", "## Parameter response", "", RESPONSE, *response_tables(results["response"])]
+        lines += ["", "## Parameter response", "", *response_table(results["response"])]
     return "\n".join(lines) + "\n"
 
 
@@ -93,41 +72,28 @@ def costs(methods: dict) -> list[str]:
     return lines
 
 
-def physics(by_method: dict, truth: dict, units: dict[str, str]) -> list[str]:
-    """Table of scalars: the truth with its range, then each method with its interval."""
-    lines = [_row(["method", *(f"{k} [{units[k]}]" for k in truth)]), "|---" * (1 + len(truth)) + "|"]
-    lines.append(
-        _row(["truth", *(f"{_number(x)} ({_number(low)} … {_number(high)})" for x, low, high in truth.values())])
-    )
-    for method, scores in by_method.items():
-        lines.append(_row([method, *(_interval(scores["diagnostic_mean"][k]) for k in truth)]))
+def response_table(response: dict) -> list[str]:
+    """How many responses of each method are right."""
+    pairs = [own for diagnostics in response.values() for own in diagnostics.values()]
+    pairs = [own for own in pairs if own["signal"] is not None and own["signal"] > SIGNAL]
+    lines = [RESPONSE.format(signal=SIGNAL, pairs=len(pairs), right=RIGHT), ""]
+    lines += [_row(["method", f"R² ≥ {RIGHT}", "slope 1 in its interval"]), "|---" * 3 + "|"]
+    for method in [k for k in pairs[0] if k != "signal"] if pairs else []:
+        own = [pair[method] for pair in pairs]
+        right = sum(one["r2"] is not None and one["r2"] >= RIGHT for one in own)
+        inside = sum(one["low"] is not None and one["low"] <= 1 <= one["high"] for one in own)
+        lines.append(_row([method, str(right), str(inside)]))
     return lines
 
 
-def response_tables(response: dict) -> list[str]:
-    """One table a parameter."""
-    lines = []
-    for parameter, diagnostics in response.items():
-        names = [k for k in next(iter(diagnostics.values())) if k != "signal"]
-        lines += ["", f"### {parameter}", "", _row(["diagnostic", "signal", *names]), "|---" * (2 + len(names)) + "|"]
-        for diagnostic, own in diagnostics.items():
-            if own["signal"] is None:  # it never varies, like the flow through walls
-                continue
-            cells = [
-                f"{_interval([own[n][k] for k in ('slope', 'low', 'high')])}, {_number(own[n]['r2'])}" for n in names
-            ]
-            lines.append(_row([diagnostic, _number(own["signal"]), *cells]))
-    return lines
-
-
-def _table(by_method: dict, columns: list[tuple[str, str, str]]) -> list[str]:
+def _table(by_method: dict, columns: list[tuple[str, str, str]], shown: Callable[[list], str]) -> list[str]:
     lines = [_row(["method", *(title for _, _, title in columns)]), "|---" * (1 + len(columns)) + "|"]
     for method, scores in by_method.items():
         cells = []
         for kind, name, _ in columns:
             found = {m: abs(own[kind][name][0]) for m, own in by_method.items() if own[kind][name][0] is not None}
             ranked = {m: x for m, x in found.items() if m != SIMULATION and kind in ERRORS}
-            cell = _interval(scores[kind][name])
+            cell = shown(scores[kind][name])
             best = method in ranked and ranked[method] == min(ranked.values())
             cells.append(f"**{cell}**" if best else cell)
         lines.append(_row([method, *cells]))

@@ -66,7 +66,7 @@ def encode(
 def write_latents(path: Path, codec: Codec, states: xr.Dataset, batch: int = 32, mark: str = "") -> Path:
     """Encode canonical ``states`` into a store at ``path`` (half precision); it has this name only when it is whole.
 
-    A store of the same codec and labels, whole, damaged or left in parts by a writer that was killed, is gone on with:
+    A store of the same codec and labels, whole, damaged or left in parts by a writer that was killed, is completed:
     what it holds of the very same states stays as it is. ``mark`` says who wrote it (see ``io.output``).
     """
     part = path.with_name(f".{path.name}.part")

@@ -1,4 +1,4 @@
-"""``ldm-ocean demo``: the whole road on the embedded ocean, ending in report.html."""
+"""``ldm-ocean demo``: training, sampling and scoring on the embedded ocean, ending in report.html."""
 
 from __future__ import annotations
 
@@ -117,9 +117,14 @@ def train(out: Path, clock: Clock) -> Path:
 def _command(arguments: list[str]) -> None:
     """Run this Python with ``arguments``; UserError when it fails."""
     print("$ python", " ".join(arguments), flush=True)
-    done = subprocess.run([sys.executable, *arguments])
-    if done.returncode:
-        raise UserError(f"{' '.join(arguments[:3])} ended with exit code {done.returncode}: see its message above")
+    child = subprocess.Popen([sys.executable, *arguments])
+    try:
+        code = child.wait()
+    except KeyboardInterrupt:  # the terminal told the child as well: it writes its checkpoint first
+        child.wait()
+        raise
+    if code:
+        raise UserError(f"{' '.join(arguments[:3])} ended with exit code {code}: see its message above")
 
 
 def draw(model: OceanLDM, states: xr.Dataset, config) -> tuple[list[Case], xr.Dataset]:

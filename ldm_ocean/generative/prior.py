@@ -1,4 +1,4 @@
-"""What linear algebra already knows of the spun-up ocean: a Gaussian process over the parameters.
+"""The mean state for given parameters: a Gaussian process over the training settings.
 
     z = m(c, t) + r,    m(c, t) = h(t)ᵀ b(c),    h = (1, cos 2πt, sin 2πt, cos 4πt, sin 4πt)
 

@@ -1,8 +1,8 @@
 """States of a store → what NEMO starts from: restart files, the namelist groups that name them, and its judgement.
 
-    from ldm_ocean import open_states, restart
-    for start in restart(open_states("samples.zarr"), "run/DINO_restart.nc", "mesh_mask.nc", time_step=2700):
-        print(start.path, start.namelist, *start.findings, sep="\\n")
+from ldm_ocean import open_states, restart
+for start in restart(open_states("samples.zarr"), "run/DINO_restart.nc", "mesh_mask.nc", time_step=2700):
+    print(start.path, start.namelist, *start.findings, sep="\\n")
 """
 
 from collections.abc import Iterable, Iterator, Sequence

@@ -136,7 +136,7 @@ class StateWriter:
         except OSError as failure:
             raise self._failed(failure) from failure
         finally:
-            if kind is None or issubclass(kind, Exception):  # an interrupted part waits to be gone on with
+            if kind is None or issubclass(kind, Exception):  # an interrupted part waits to be completed
                 remove(self.temporary)
 
     def _failed(self, error: OSError) -> UserError:

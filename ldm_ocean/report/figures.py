@@ -13,7 +13,6 @@ from typing import Any
 import cmocean
 import matplotlib
 import numpy as np
-import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.colors import AsinhNorm, Normalize
 from matplotlib.figure import Figure
@@ -22,7 +21,6 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from ..ocean.fields import EASTWARD, NORTHWARD, SALINITY, TEMPERATURE
 from ..ocean.grid import OceanGrid
 from ..physics.transport import corner_latitude
-from . import views
 
 INK, LAND = "#2b2f36", "#a3a6aa"
 SPREAD = "spread"

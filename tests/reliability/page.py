@@ -15,7 +15,7 @@ PROMISES = {
     "R2": "So is a transformer's, from cached latents",
     "R3": "So are both on several processes, on every one of them",
     "R4": "Stopping at the end of an epoch, or twice, changes nothing; an epoch shows each sample once",
-    "R5": "The comparison has teeth: a checkpoint without its optimiser, average or seed is found out",
+    "R5": "That comparison can fail: a checkpoint without its optimiser, average or seed is found out",
     "R6": "1, 2 or 4 processes see the same samples, noise and learning rate; their losses agree to 1e-5",
     "R7": "A run goes on with another number of processes, in the same order, and says so",
     "R8": "Killed at any instant, saving or not: it resumes by itself, loses one interval at most, leaves no litter",
@@ -81,10 +81,10 @@ def pytest_sessionfinish() -> None:
 
 def _row(name: str) -> str:
     nodes = [node for node, names in _promises.items() if name in names and node in _outcomes]
-    functions = dict.fromkeys(node.split("::")[-1].split("[")[0] for node in nodes)
+    files = dict.fromkeys(Path(node.split("::")[0]).name for node in nodes)
     outcomes = [_outcomes[node] for node in nodes]
     result = (
         ", ".join(f"{outcomes.count(o)} {o}" for o in ("passed", "failed", "skipped") if o in outcomes) or "no test"
     )
-    tests = "<br>".join(f"`{f}`" for f in functions)
+    tests = ", ".join(files)
     return f"| {name} | {PROMISES[name]} | {tests} | {result} | {sum(_seconds[n] for n in nodes):.0f} |"
