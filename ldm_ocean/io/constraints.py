@@ -8,11 +8,11 @@ import numpy as np
 import torch
 import xarray as xr
 
-from ..errors import UserError, nearest
+from ..errors import UserError
 from ..ocean.constraints import KINDS, Constraint, Stratification
 from ..ocean.fields import Fields
 from ..ocean.grid import OceanGrid
-from . import plain_yaml
+from .schema import check_keys, table
 from .states import open_states
 
 
@@ -24,13 +24,12 @@ def read(path: Path, fields: Fields, grid: OceanGrid) -> list[Constraint]:
     """
     if not path.is_file():
         raise UserError(f"no constraints at {path}: configs/constraints holds examples")
-    content = plain_yaml.read(path)
-    if not isinstance(content, dict) or not content:
-        raise UserError(f"{path} holds no constraints: write e.g. stability: {{tolerance: 0.001}}")
+    content = table(path, example := "stability: {tolerance: 0.001}")
+    if not content:
+        raise UserError(f"{path} holds no constraints: write e.g. `{example}`")
+    check_keys(content, KINDS, str(path), "constraint")
     out = []
     for kind, entries in content.items():
-        if kind not in KINDS:
-            raise UserError(f"{path} has an unknown constraint {kind!r}{nearest(kind, KINDS)}")
         for options in entries if isinstance(entries, list) else [entries]:
             out.append(_constraint(kind, {} if options is None else options, f"{kind} in {path}", fields, grid))
     return out
@@ -44,9 +43,7 @@ def _constraint(kind: str, options: Any, where: str, fields: Fields, grid: Ocean
         if "steps" in options:
             raise UserError(f"{where} has both like and steps: give one")
         options["steps"] = _steps_of(Path(str(options.pop("like"))), fields, grid)
-    for key in options:
-        if key not in known:
-            raise UserError(f"{where} has an unknown option {key!r}{nearest(key, known)}")
+    check_keys(options, known, where, "option")
     for key, field in known.items():
         if key not in options and field.default is dataclasses.MISSING:
             raise UserError(f"{where} lacks {key!r}")

@@ -19,9 +19,10 @@ from pathlib import Path
 import yaml
 
 from ..errors import UserError, nearest
-from . import plain_yaml
+from . import schema
 
 ROLES = ("sample", "depth", "y", "x")
+ATTRS = ("units", "standard_name", "long_name")
 AUTO = "auto"  # land: NaN, fill values and |v| > 1e15; where there are none, zeros
 
 
@@ -73,11 +74,8 @@ class Names:
         return names if mapping is None else names._overlaid(Path(mapping))
 
     def _overlaid(self, path: Path) -> "Names":
-        extra = _read_yaml(path)
-        known = ("variables", "dimensions", "coordinates", "land", "periodic_x")
-        for key in extra:
-            if key not in known:
-                raise UserError(f"{path} has an unknown key {key!r}{nearest(key, known)}")
+        extra = schema.table(path, "variables: {theta_k: {to: toce, offset: -273.15}}")
+        schema.check_keys(extra, ("variables", "dimensions", "coordinates", "land", "periodic_x"), str(path))
         dimensions = dict(self.dimensions)
         for name, role in (extra.get("dimensions") or {}).items():
             if role not in ROLES:
@@ -122,11 +120,8 @@ class Names:
             raise UserError(
                 f"{path}: {name!r} goes to {target!r}{nearest(target, self.variables)}; a new one needs `point`, `deep`"
             )
-        attrs = base.attrs | {k: entry.pop(k) for k in ("units", "standard_name", "long_name") if k in entry}
-        if set(entry) - {"point", "deep"}:
-            raise UserError(
-                f"{path}: {name!r} has unknown keys {sorted(set(entry) - {'point', 'deep'})}: use to, scale, offset"
-            )
+        attrs = base.attrs | {k: entry.pop(k) for k in ATTRS if k in entry}
+        schema.check_keys(entry, ("point", "deep", "to", "scale", "offset", "range", *ATTRS), f"{name} of {path}")
         # what the user names is taken as named: no other spelling, no hidden product with the thickness
         return target, replace(
             base, names=(name,), standard_names=(), attrs=attrs, scale=scale, offset=float(offset),
@@ -145,10 +140,3 @@ class Names:
             f"{raw_name} in {where} has units {units!r}, not known for {name}: correct it, or give scale and "
             f"offset to {variable.attrs.get('units')} with --map"
         )
-
-
-def _read_yaml(path: Path) -> dict:
-    extra = plain_yaml.read(path)
-    if not isinstance(extra, dict):
-        raise UserError(f"{path} holds no table: start with `variables:`")
-    return extra

@@ -2,13 +2,11 @@
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from omegaconf import OmegaConf
-from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 
-from ..errors import UserError, nearest
-from ..io import plain_yaml
+from ..errors import UserError
+from ..io.schema import COUNT, built, merged, table, within
 from ..shipped import find
 from .baselines import BASELINES
 from .regions import Regions
@@ -26,9 +24,9 @@ class EvaluateConfig:
 
     splits: list[str] = field(default_factory=lambda: ["test", "edge"])
     train: list[str] = field(default_factory=lambda: ["train"])
-    settings: int = 0
-    members: int = 16
-    verifying: int = 6
+    settings: int = within(0, (0, COUNT[1]))
+    members: int = within(16, (2, COUNT[1]))  # ensemble scores need two
+    verifying: int = within(6, COUNT)
     context: bool = True
     seed: int = 0
     baselines: list[str] = field(default_factory=lambda: list(BASELINES))
@@ -48,14 +46,4 @@ def load_config(path: str | Path | None) -> EvaluateConfig:
     path = find(path)
     if not path.exists():
         raise UserError(f"no evaluation config at {path}: configs/evaluate holds examples")
-    content = plain_yaml.read(path) or {}
-    try:
-        config: Any = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(EvaluateConfig), content))
-    except ConfigKeyError as error:
-        known = getattr(error.object_type, "__dataclass_fields__", {})
-        raise UserError(f"{path} has an unknown key {error.full_key!r}{nearest(error.key, known)}") from error
-    except (OmegaConfBaseException, TypeError, ValueError) as error:
-        raise UserError(f"{path} is not an evaluation config: {str(error).splitlines()[0]}") from error
-    if config.members < 2:
-        raise UserError(f"{path}: members is {config.members}, ensemble scores need at least 2")
-    return config
+    return built(merged(OmegaConf.structured(EvaluateConfig), "", table(path), str(path)), str(path))

@@ -4,34 +4,19 @@ A command line is a list of ``group=name`` (a file ``configs/<group>/<name>.yaml
 ``experiment=name`` (a file that chooses groups for each stage) and ``dotted.key=value``; later ones win.
 """
 
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields, is_dataclass
-from typing import Any
+from dataclasses import dataclass, field
 
 from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from ..errors import UserError, nearest
 from ..io import plain_yaml
+from ..io.schema import COUNT, SHARE, built, check_keys, merged, one_of, table, within
 from ..shipped import ASSETS, find
 
 CONFIGS = ASSETS / "configs"
 GROUPS = ("data", "model", "train")
-SHARE = (0.0, 1.0)
-COUNT = (1, 10**12)
-
-
-def within(default: Any, limits: tuple[float, float]) -> Any:
-    """A field whose numbers, in lists too, lie between ``limits``, both included."""
-    make = {"default_factory": lambda: default} if isinstance(default, list) else {"default": default}
-    return field(**make, metadata={"limits": limits})
-
-
-def one_of(*choices: str) -> Any:
-    """A field that takes one of ``choices``; the first by default."""
-    return field(default=choices[0], metadata={"choices": choices})
 
 
 @dataclass
@@ -136,39 +121,22 @@ def load(schema: type, stage: str, arguments: list[str]):
             raise UserError(f"cannot read argument {argument!r}: write key=value, e.g. train.lr=1e-3")
         if key == "experiment":
             chosen = _read("experiment", value)
-            if stage not in chosen:
-                raise UserError(f"experiment {value} has no part {stage!r}{nearest(stage, chosen)}")
+            check_keys([stage], chosen, f"experiment {value}")
             for name, content in chosen[stage].items():
-                config = _merge(config, schema, name, content, f"experiment {value}")
+                config = _merged(config, name, content, f"experiment {value}")
         else:
             content = value if key in GROUPS else plain_yaml.parse(value, f"{key}={value}")
-            config = _merge(config, schema, key, content, "the command line")
-    built: Any = OmegaConf.to_object(config)
-    if built.train.precision == "False":  # as YAML reads a bare `no`
-        built.train.precision = "no"
-    _check_values(built, "")
-    return built
+            config = _merged(config, key, content, "the command line")
+    if config.train.precision == "False":  # as YAML reads a bare `no`
+        config.train.precision = "no"
+    return built(config, "the command line")
 
 
-def _check_values(part: Any, prefix: str) -> None:
-    """UserError for the first value outside its field's limits or choices."""
-    for f in fields(part):
-        key, value, known = prefix + f.name, getattr(part, f.name), f.metadata
-        if is_dataclass(value):
-            _check_values(value, f"{key}.")
-        elif value not in known.get("choices", [value]):
-            raise UserError(f"{key}={value} is not accepted: choose {' or '.join(known['choices'])}")
-        elif "limits" in known and not all(_inside(v, known["limits"]) for v in _flat(value)):
-            low, high = known["limits"]
-            raise UserError(f"{key}={value} is not accepted: choose {low:g} to {high:g}")
-
-
-def _inside(value: float, limits: tuple[float, float]) -> bool:
-    return math.isfinite(value) and limits[0] <= value <= limits[1]
-
-
-def _flat(value: Any) -> list:
-    return [w for v in value for w in _flat(v)] if isinstance(value, list) else [value]
+def _merged(config, key: str, content, where: str):
+    """``content`` of a group may be the name of its file."""
+    if key in GROUPS and isinstance(content, str):
+        content = _read(key, content)
+    return merged(config, key, content, where)
 
 
 def _read(group: str, name: str) -> dict:
@@ -176,32 +144,4 @@ def _read(group: str, name: str) -> dict:
     if not path.is_file():
         known = sorted(p.stem for p in (CONFIGS / group).glob("*.yaml"))
         raise UserError(f"no {group} config {name!r}{nearest(name, known)}")
-    content = plain_yaml.read(path) or {}
-    if not isinstance(content, dict):
-        raise UserError(f"{path} holds no table: write `key: value`, one a line")
-    return content
-
-
-def _merge(config, schema, key: str, content, where: str):
-    if key in GROUPS and isinstance(content, str):
-        content = _read(key, content)
-    tree: Any = content
-    for part in reversed(key.split(".")):
-        tree = {part: tree}
-    _check_keys(tree, schema, "", where)
-    try:
-        return OmegaConf.merge(config, tree)
-    except (OmegaConfBaseException, TypeError, ValueError) as error:  # OmegaConf has either
-        raise UserError(f"{key} in {where}: {str(error).splitlines()[0]}") from error
-
-
-def _check_keys(tree: dict, schema: type, prefix: str, where: str) -> None:
-    known = {f.name: f for f in fields(schema)}
-    for key, value in tree.items():
-        if key not in known:
-            raise UserError(f"unknown key {prefix + str(key)!r} in {where}{nearest(key, known)}")
-        kind = known[key].default_factory
-        if isinstance(value, dict) and is_dataclass(kind):
-            _check_keys(value, kind, f"{prefix}{key}.", where)
-        elif is_dataclass(kind):
-            raise UserError(f"{prefix}{key} in {where} is a group: choose a file or set {prefix}{key}.<key>")
+    return table(path)

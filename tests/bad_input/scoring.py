@@ -53,12 +53,12 @@ def evaluate_missing_states(p):
     return ["evaluate", p.folder / "none.zarr", "--out", p.folder / "m.json"]
 
 
-@case("unknown key 'membres' (did you mean 'members'?)")
+@case("(did you mean 'members'?)")
 def evaluate_with_an_unknown_key(p):
     return ["evaluate", p.states, "--config", p.write("e.yaml", "membres: 4"), "--out", p.folder / "m.json"]
 
 
-@case("ensemble scores need at least 2")
+@case("members=1 is not accepted: choose 2")
 def evaluate_one_member(p):
     return ["evaluate", p.states, "--config", p.write("e.yaml", "members: 1"), "--out", p.folder / "m.json"]
 

@@ -215,13 +215,13 @@ def test_a_model_of_another_grid_is_refused(store, grid, fields):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("membres: 4", "unknown key 'membres' .did you mean 'members'"),
-        ("regions: {boxs: {}}", "unknown key 'regions.boxs' .did you mean 'boxes'"),
-        ("members: many", "not an evaluation config"),
-        ("members: 1", "at least 2"),
-        ("regions: {levels: {t: {latitude: [0, 1]}}}", "not an evaluation config"),
-        ("regions: {gyres: {g: {latitude: [0]}}}", "not an evaluation config"),
-        ("- a", "not an evaluation config"),
+        ("membres: 4", "unknown key 'membres' in .* .did you mean 'members'"),
+        ("regions: {boxs: {}}", "unknown key 'regions.boxs' in .* .did you mean 'boxes'"),
+        ("members: many", "c.yaml.*many"),
+        ("members: 1", "members=1 is not accepted: choose 2"),
+        ("regions: {levels: {t: {latitude: [0, 1]}}}", "c.yaml.*depth"),
+        ("regions: {gyres: {g: {latitude: [0]}}}", "c.yaml"),
+        ("- a", "holds no table"),
         ("a: [", "not readable YAML"),
     ],
 )
