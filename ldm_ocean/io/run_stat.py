@@ -55,8 +55,8 @@ def read_run_stat(folder: Path) -> RunStat | None:
 
 def _read_text(path: Path) -> dict[int, dict[str, float]]:
     out = {}
-    for line in path.read_text(errors="replace").splitlines():
-        if found := STEP.match(line):
+    for line in path.read_text(errors="replace").splitlines(keepends=True):
+        if (found := STEP.match(line)) and line.endswith("\n"):  # not what was being written when the run was killed
             words = {k: line.partition(f"{k}:")[2].split() for k in EXTREMES}
             out[int(found[1])] = {k: _number(w[0]) for k, w in words.items() if w}
     if not out and path.stat().st_size:

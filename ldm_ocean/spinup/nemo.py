@@ -112,7 +112,8 @@ def _setting(runs: list[Finished], by: Reference, years: int, done: Callable[[],
             seen.setdefault(run.road, []).append(looked)
             notes[run.road] += [(f"the start: {what}", run.name) for what in looked.stops + looked.warns]
         done()
-    length = max((len(t.years) for road, own in told.items() if road != REST for t in own), default=1)
+    lengths = {road: max(len(t.years) for t in own) for road, own in told.items()}
+    length = max((n for road, n in lengths.items() if road not in (REST, TRUTH)), default=lengths.get(TRUTH, 1))
     mean = None if known is None else by.fields.stack(known, by.grid).mean(0, dtype="float64")
     out = {"parameters": parameters, **compare(told, max(1, min(years, length)), by.weights, mean)}
     if known is not None and TRUTH not in told and _one_season(known.season.values):
@@ -176,10 +177,10 @@ def _trajectory(run: Finished, end: Ending, by: Reference) -> tuple[Trajectory, 
             years.append(np.zeros(state.shape, "float32"))
         years[-1] += (state - years[-1]) / (n - first + 1)
         for name, value in by.diagnostics(state).items():
-            means = annual.setdefault(name, [])
+            own = annual.setdefault(name, [])
             if n == first:
-                means.append(0.0)
-            means[-1] += (float(value) - means[-1]) / (n - first + 1)
+                own.append(0.0)
+            own[-1] += (float(value) - own[-1]) / (n - first + 1)
     shock, lacking = _shock(run, end, days * len(number))
     means = {k: np.array(v) for k, v in annual.items()}
     notes += [lacking] if lacking and run.road != REST else []
