@@ -1,6 +1,7 @@
 """Drift, distance from equilibrium and shock, drawn from the result of ``experiment.spin_up`` or ``nemo.read_runs``."""
 
 from collections.abc import Iterator
+from itertools import cycle
 
 import matplotlib
 import numpy as np
@@ -17,8 +18,8 @@ COLUMNS = 5
 
 
 def colours(roads: dict) -> dict[str, str]:
-    """One colour a road, the cold start in ink."""
-    return dict(zip((r for r in roads if r != REST), CYCLE, strict=False)) | {REST: INK}
+    """One colour a road, the cold start in ink; beyond five they come again."""
+    return dict(zip((r for r in roads if r != REST), cycle(c for c in CYCLE if c != INK), strict=False)) | {REST: INK}
 
 
 def draw_drift(setting: dict, units: dict[str, str]) -> Figure:

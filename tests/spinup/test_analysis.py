@@ -12,7 +12,7 @@ from ldm_ocean.metrics.scoring import jsonable
 from ldm_ocean.simulate.dino import Dino
 from ldm_ocean.spinup.analysis import control, describe, distance, equivalent_years, trend, windows
 from ldm_ocean.spinup.experiment import SHOCK, Plan, _costs, _setting, _starts
-from ldm_ocean.spinup.figures import draw_distance, draw_shock
+from ldm_ocean.spinup.figures import colours, draw_distance, draw_shock
 from ldm_ocean.spinup.page import write_page
 from ldm_ocean.spinup.run import Record, Run
 from ldm_ocean.spinup.starts import GENERATED, NEAREST, REST, TRUTH, Case
@@ -110,6 +110,12 @@ def test_the_figure_of_shocks_shows_the_largest_of_every_setting():
     wild["roads"]["generated"]["starts"][0]["shock"] = 20.0
     figure = draw_shock({"mild": mild, "wild": wild}, "J")
     assert all(axes.get_ylim()[0] == 0 and axes.get_ylim()[1] > 10 for axes in figure.axes)
+
+
+def test_any_number_of_roads_has_colours_and_none_that_of_rest():
+    told = colours({f"road {n}": {} for n in range(9)} | {REST: {}})
+    assert len(told) == 10 and list(told.values()).count(told[REST]) == 1
+    assert len(set(list(told.values())[:5])) == 5
 
 
 # --- from finished runs to the page
