@@ -114,8 +114,8 @@ def compare(
 
 def looked_at(found: list[Preflight]) -> dict:
     """The worst numbers of the starts of a road, and the warnings."""
-    worst = {k: abs if k == SIGNED else float for k in found[0].numbers}
-    numbers = {k: max((p.numbers[k] for p in found), key=by) for k, by in worst.items()}
+    worst = {k: abs if k == SIGNED else float for p in found for k in p.numbers}
+    numbers = {k: max((p.numbers[k] for p in found if k in p.numbers), key=by) for k, by in worst.items()}
     return {"preflight": numbers, "warnings": sorted({w for p in found for w in p.warns})}
 
 

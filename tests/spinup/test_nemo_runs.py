@@ -137,6 +137,23 @@ def test_the_restart_of_a_start_is_looked_at(place, tmp_path):
     assert 0 < own["preflight"]["unstable_volume"] < 5 and 0 < own["preflight"]["cfl"] < 1
 
 
+def test_output_that_no_ocean_has_is_a_blow_up_after_a_good_year(place, tmp_path):
+    run_folder(tmp_path / "silent", [1.5, np.nan])
+    row = f"{os.path.relpath(tmp_path / 'silent', place)},r1,generated"
+    own = ask(place, [row], tmp_path / "out")["settings"]["r1"]["roads"]["generated"]
+    assert own["starts"][0]["blown"] and own["starts"][0]["distance"] == pytest.approx([distance(1.5)], rel=1e-3)
+    assert "silent: holds what no ocean does (toce is missing" in " ".join(own["warnings"])
+
+
+def test_an_abort_of_nemo_is_a_blow_up_at_the_step_that_it_had_reached(place, tmp_path):
+    run_folder(tmp_path / "aborted", [1.5])
+    (tmp_path / "aborted/output.abort.nc").touch()
+    (tmp_path / "aborted/time.step").write_text("     1441\n")
+    row = f"{os.path.relpath(tmp_path / 'aborted', place)},r1,generated"
+    own = ask(place, [row], tmp_path / "out")["settings"]["r1"]["roads"]["generated"]
+    assert own["starts"][0]["blown"] and own["starts"][0]["step"] == 1441
+
+
 def test_shock_is_not_guessed_from_the_run_stat_of_a_later_job(place, tmp_path):
     run_folder(tmp_path / "chained", [1.5, 1.25], stat(40 * DAY, 0.1), rn_dt=STEP)
     row = f"{os.path.relpath(tmp_path / 'chained', place)},r1,generated"
