@@ -54,8 +54,9 @@ def main() -> None:
     result["once"] = once(result)
     write_text(args.out.with_suffix(".json"), json.dumps(rounded(result), separators=(",", ":")))
     write_text(args.out.with_suffix(".md"), page(result, args.out))
-    drawn = {"distance": figures.draw_distance(result["settings"]), "shock": figures.draw_shock(result["settings"])}
-    drawn["drift"] = figures.draw_drift(result["settings"][tests[0]], result["units"])
+    settings, unit = result["settings"], result["shock"]["unit"]
+    drawn = {"distance": figures.draw_distance(settings), "shock": figures.draw_shock(settings, unit)}
+    drawn["drift"] = figures.draw_drift(settings[tests[0]], result["units"])
     for name, figure in drawn.items():
         figure.savefig(args.out.with_name(f"{args.out.name}-{name}.png"), dpi=110, facecolor="white")
     print(args.out.with_suffix(".md"))

@@ -52,3 +52,24 @@ def same(a: xr.Dataset, b: xr.Dataset):
     """All fields agree to the last bit."""
     for name in FIELDS:
         np.testing.assert_array_equal(a[name].values, b[name].values)
+
+
+def run_folder(folder: Path, warmer: list[float], text: str = "", **namelist: float) -> Path:
+    """What a finished run of NEMO leaves: output, three means a year, of which those of year n are the real first one,
+    ``warmer[n]`` degrees warmer everywhere (no year, no output); ``text`` in its run.stat; a namelist_cfg."""
+    folder.mkdir(parents=True)
+    offsets = np.repeat(np.asarray(warmer, "float32"), 3)
+    for point in "TUV" if warmer else "":
+        with xr.open_dataset(NEMO / f"DINO_1m_grid_{point}.nc", decode_times=False) as data:
+            output = data.load().isel(time_counter=np.zeros(len(offsets), int))
+        days = output.time_counter + 120 * 86400.0 * np.arange(len(offsets))
+        output = output.assign_coords(time_counter=days.assign_attrs(output.time_counter.attrs))
+        if point == "T":
+            heat = output.vovvle3t * xr.DataArray(offsets, dims="time_counter")  # NEMO multiplies by the thickness
+            output["votemper"] = output.votemper + heat * (output.votemper != 0)
+        output.drop_encoding().to_netcdf(folder / f"DINO_4m_grid_{point}.nc")
+    if text:
+        (folder / "run.stat").write_text(text)
+    lines = "".join(f"    {k} = {v}\n" for k, v in namelist.items())
+    (folder / "namelist_cfg").write_text(f"&namrun\n{lines}/\n")
+    return folder

@@ -16,7 +16,7 @@ COMMANDS = {
     "sample": "generate spun-up states for given parameters",
     "evaluate": "score a model, or any prepared states",
     "restart": "states → files that NEMO or Veros start from; or judge such a file by NEMO's reading rules",
-    "spinup": "run the model from generated states, beside other ways to begin: drift, shock, equivalent years",
+    "spinup": "Veros from generated states (or finished NEMO runs) beside other ways to begin: drift, shock",
     "demo": "train both stages small, sample unseen parameters, score, write report.html",
 }
 

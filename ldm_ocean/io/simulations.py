@@ -48,8 +48,8 @@ class Simulation:
     equilibrium: bool = True
 
 
-def read_table(path: Path, default: Simulation) -> list[Simulation]:
-    """The simulations of a table; what a row leaves open is as in ``default``. UserError in one line, with the row."""
+def read_rows(path: Path) -> list[dict]:
+    """The rows of a table, column → cell without blanks around it; UserError in one line for what is no table."""
     if path.suffix == ".csv":
         try:
             with path.open(newline="", encoding="utf-8-sig") as file:
@@ -62,6 +62,14 @@ def read_table(path: Path, default: Simulation) -> list[Simulation]:
             raise UserError(f"{path} is no list of simulations: begin each with `- files:`")
     if not rows:
         raise UserError(f"{path} has no rows: give one for each simulation")
+    if crowded := next((n for n, row in enumerate(rows, 1) if None in row), None):
+        raise UserError(f"row {crowded} of {path} has more cells than the table has columns: mend it")
+    return [{str(k).strip(): v.strip() if isinstance(v, str) else v for k, v in row.items()} for row in rows]
+
+
+def read_table(path: Path, default: Simulation) -> list[Simulation]:
+    """The simulations of a table; what a row leaves open is as in ``default``. UserError in one line, with the row."""
+    rows = read_rows(path)
     return [_row(row, path.parent, default, f"row {n} of {path}") for n, row in enumerate(rows, 1)]
 
 
@@ -128,9 +136,6 @@ def check_together(simulations: list[Simulation]) -> None:
 
 
 def _row(row: dict, folder: Path, default: Simulation, where: str) -> Simulation:
-    if None in row:
-        raise UserError(f"{where} has more cells than the table has columns: mend it")
-    row = {str(k).strip(): v.strip() if isinstance(v, str) else v for k, v in row.items()}
     given = {k: v for k, v in row.items() if v not in (None, "")}
     if lacking := [k for k in COLUMNS[:2] if k not in given]:
         raise UserError(f"{where} has no {lacking[0]}: every simulation needs {' and '.join(COLUMNS[:2])}")
@@ -143,7 +148,7 @@ def _row(row: dict, folder: Path, default: Simulation, where: str) -> Simulation
             raise UserError(f"{where}: equilibrium is {truth!r}: write true or false")
         known["equilibrium"] = TRUTH[truth]
     parameters = {k: _number(given[k], k, where) if k in given else None for k in row if k not in COLUMNS}
-    files = _files(given["files"], folder, where)
+    files = matching(given["files"], folder, where)
     return replace(default, **known, files=files, parameters={**default.parameters, **parameters})
 
 
@@ -154,7 +159,7 @@ def _number(value: Any, name: str, where: str) -> float:
         raise UserError(f"{where}: {name} is {value!r}, not a number{nearest(name, COLUMNS)}") from None
 
 
-def _files(patterns: Any, folder: Path, where: str) -> list[Path]:
+def matching(patterns: Any, folder: Path, where: str) -> list[Path]:
     """Those that the globs match, in order; UserError for a glob that matches none."""
     out: list[Path] = []
     for pattern in patterns if isinstance(patterns, list) else shlex.split(str(patterns)):

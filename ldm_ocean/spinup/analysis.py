@@ -1,28 +1,27 @@
 """What the runs tell: drift, shock, distance from equilibrium, and the years of spin-up that a start is worth.
 
     drift        trend of the annual means of a scalar over the first years [unit a decade], least squares
-    shock        ∫ |dKE/dt| dt over the first month [J]
+    shock        ∫ |dq/dt| dt over the first month, q being the kinetic energy [J] or what else is known of every few
+                 days: what is out of balance sheds its excess as waves
     D²           mean over variables of Σ w (x − x̄)² / Σ w s², x an annual mean state, x̄ that of the control, s² the
                  variance among training states: D = 1 is as far as any state of any setting
     equivalent   the first year t of the cold start with D_cold(t) ≤ D of the start after a year of adjustment
 
 The control is the truth's own continuation; its drifts are those of all windows of as many years. Where there is none,
-x̄ is the mean of the last years of the cold start, which has not arrived: a distance from that is no D, and equivalent
-years are not known. A start that blew up has no equivalent either, however near it was.
+x̄ is the mean of states known to be in equilibrium. Where there are none either, it is the mean of the last years of the
+cold start, which has not arrived: a distance from that is no D, and equivalent years are not known. A start that blew
+up has no equivalent either, however near it was.
 """
 
 import numpy as np
 
-from .run import MONTHS, Record
+from ..ocean.preflight import Preflight
+from .starts import REST, TRUTH
+from .trajectory import Trajectory
 
 DECADE = 10
-
-
-def annual(scalar: list[float]) -> np.ndarray:
-    """Monthly values (months,) → annual means (years,); the last year may have fewer months."""
-    values = np.asarray(scalar, "float64")
-    starts = np.arange(0, len(values), MONTHS)
-    return np.add.reduceat(values, starts) / np.diff(np.append(starts, len(values))) if len(values) else values
+SETTLED = 10  # years at the end of the cold start from which distance is taken where equilibrium is not known
+SIGNED = "sea_level"  # of what preflight sees: too little water is as bad as too much
 
 
 def trend(annual_means: np.ndarray) -> float:
@@ -30,11 +29,6 @@ def trend(annual_means: np.ndarray) -> float:
     if len(annual_means) < 2:
         return np.nan
     return float(DECADE * np.polyfit(np.arange(len(annual_means)), annual_means, 1)[0])
-
-
-def shock(energy: np.ndarray) -> float:
-    """∫|dKE/dt| dt [J] from kinetic energy (time,) at instants: what is out of balance sheds its excess as waves."""
-    return float(np.abs(np.diff(energy)).sum())
 
 
 def windows(annual_means: np.ndarray, years: int) -> np.ndarray:
@@ -63,32 +57,68 @@ def against_cold(starts: list[dict], cold: np.ndarray) -> dict[str, list]:
     }
 
 
-def describe(record: Record, length: int, years: int, reference: np.ndarray | None, weights: np.ndarray) -> dict:
+def describe(run: Trajectory, length: int, years: int, reference: np.ndarray | None, weights: np.ndarray) -> dict:
     """One start over its first ``length`` years, its drift over the last ``years`` of them, its distance from
     ``reference``; of a start that blew up in its first month there is nothing else to tell."""
-    if not record.years:
-        return {"blown": True}
-    means = {k: annual(v)[:length] for k, v in record.scalars.items()}
-    far = {} if reference is None else {"distance": distance(record.years[:length], reference, weights).tolist()}
+    blown = {"blown": run.blown} if run.step is None else {"blown": run.blown, "step": run.step}
+    if not run.years:
+        return blown
+    means = {k: v[:length] for k, v in run.annual.items()}
+    far = {} if reference is None else {"distance": distance(run.years[:length], reference, weights).tolist()}
     return {
-        "blown": record.blown,
+        **blown,
         "annual": {k: v.tolist() for k, v in means.items()},
         "drift": {k: trend(v[-years:]) for k, v in means.items()},
-        "shock": shock(np.array(record.energy)),
+        "shock": run.shock,
         **far,
-        "seconds_a_year": record.seconds / record.months * MONTHS,
-        "restart_seconds": record.restart_seconds,
+        **run.costs,
     }
 
 
-def control(record: Record, years: int, equilibrium: np.ndarray, weights: np.ndarray) -> dict:
+def control(run: Trajectory, years: int, equilibrium: np.ndarray, weights: np.ndarray) -> dict:
     """Ranges of the truth's own continuation: of annual means and of the trends over ``years``."""
-    means = {k: annual(v) for k, v in record.scalars.items()}
-    trends = {k: windows(v, years) for k, v in means.items()}
-    far = distance(record.years, equilibrium, weights)
+    trends = {k: windows(v, years) for k, v in run.annual.items()}
+    far = distance(run.years, equilibrium, weights)
     return {
-        "years": len(record.years),
-        "range": {k: [float(v.min()), float(v.max())] for k, v in means.items()},
+        "years": len(run.years),
+        "range": {k: [float(v.min()), float(v.max())] for k, v in run.annual.items()},
         "drift": {k: [float(v.min()), float(v.max())] for k, v in trends.items()},
         "distance": [float(far.min()), float(far.max())],
     }
+
+
+def compare(
+    runs: dict[str, list[Trajectory]], years: int, weights: np.ndarray, known: np.ndarray | None = None
+) -> dict[str, dict]:
+    """The runs of one setting by road: ``roads[road]["starts"]``, each over ``years``, the cold start over all of its
+    own; and ``control`` where equilibrium is known, as the mean of the truth's continuation or, for want of that, as
+    the mean state ``known`` (V, D, Y, X), of which ``control`` then tells nothing else."""
+    truth, rest = _whole(runs, TRUTH), _whole(runs, REST)
+    reference = known
+    if settled := truth.years if truth else rest.years[-SETTLED:] if rest and known is None else None:
+        reference = np.mean(settled, 0, dtype="float64")
+    out: dict[str, dict] = {"roads": {}}
+    for road, own in runs.items():
+        length = len(own[0].years) if road == REST else years
+        out["roads"][road] = {"starts": [describe(r, length, years, reference, weights) for r in own]}
+    if truth and reference is not None:
+        out["control"] = control(truth, years, reference, weights)
+    elif known is not None:
+        out["control"] = {}
+    if "control" in out and rest and reference is not None:
+        cold = distance(rest.years, reference, weights)
+        for own in out["roads"].values():
+            own |= against_cold(own["starts"], cold)
+    return out
+
+
+def looked_at(found: list[Preflight]) -> dict:
+    """The worst numbers of the starts of a road, and the warnings."""
+    worst = {k: abs if k == SIGNED else float for p in found for k in p.numbers}
+    numbers = {k: max((p.numbers[k] for p in found if k in p.numbers), key=by) for k, by in worst.items()}
+    return {"preflight": numbers, "warnings": sorted({w for p in found for w in p.warns})}
+
+
+def _whole(runs: dict[str, list[Trajectory]], road: str) -> Trajectory | None:
+    """The first run of a road, to measure others by; None where there is none or it blew up."""
+    return next((r for r in runs.get(road, [])[:1] if not r.blown), None)

@@ -7,7 +7,6 @@ from pathlib import Path
 from statistics import median
 from zlib import crc32
 
-import numpy as np
 import xarray as xr
 
 from ..errors import UserError
@@ -21,13 +20,13 @@ from ..ocean.preflight import check
 from ..pipeline import OceanLDM
 from ..simulate.dino import YEAR_DAYS
 from ..simulate.ocean import DAY
-from .analysis import against_cold, control, describe, distance
-from .run import BASIN, MONTHS, Record, Run, integrate
+from .analysis import compare, looked_at
+from .run import BASIN, Record, Run, integrate
 from .starts import REST, ROADS, TRUTH, Case, Roads
+from .trajectory import MONTHS
 
 STEP_DAYS = BASIN.step / DAY
-SETTLED = 10  # years at the end of the cold start from which distance is taken where there is no truth
-SIGNED = "sea_level"  # of what preflight sees: too little water is as bad as too much
+SHOCK = {"of": "kinetic energy", "unit": "J"}
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,8 @@ def spin_up(model: OceanLDM, store: xr.Dataset, cases: list[Case], plan: Plan, f
     settings = {c.name: _setting(c, begun[c.name], runs[c.name], plan, folder / "runs", weights) for c in cases}
     about = {k: getattr(plan, k) for k in ("members", "years", "cold_years", "control_years", "seed")}
     units = Diagnostics(roads.grid, roads.fields, plan.regions).units
-    head = {"about": about, "units": units, "boxes": list(plan.regions.boxes), "costs": _costs(settings)}
+    head = {"about": about, "units": units, "boxes": list(plan.regions.boxes), "shock": SHOCK}
+    head["costs"] = _costs(settings)
     return jsonable({**head, "settings": settings})
 
 
@@ -92,9 +92,7 @@ def _starts(case: Case, roads: Roads, plan: Plan, folder: Path) -> dict[str, dic
             looked = check(states, BASIN.step, f"{case.name}, {road}: start")
             days = [round(round(s * YEAR_DAYS / STEP_DAYS) * STEP_DAYS) for s in states.season.values]
             out[road] = {"path": path, "days": days, "seconds": float(states.attrs["seconds_a_state"])}
-        worst = {k: abs if k == SIGNED else float for k in looked[0].numbers}
-        out[road]["preflight"] = {k: max((p.numbers[k] for p in looked), key=by) for k, by in worst.items()}
-        out[road]["warnings"] = sorted({w for p in looked for w in p.warns})
+        out[road] |= looked_at(looked)
         if out[road]["warnings"]:
             warnings.warn(f"{case.name}, {road}: {'; '.join(out[road]['warnings'])}", stacklevel=2)
     return out
@@ -127,30 +125,14 @@ def _runs(case: Case, starts: dict[str, dict], plan: Plan) -> dict[str, list[Run
 def _setting(case: Case, starts: dict, runs: dict[str, list[Run]], plan: Plan, folder: Path, weights) -> dict:
     """All about one case."""
     records = {road: [Record.load(folder / f"{r.name}.npz") for r in own] for road, own in runs.items()}
-    years = max(1, int(plan.years))
-    truth, rest = _whole(records, TRUTH), _whole(records, REST)
-    settled = truth.years if truth else rest.years[-SETTLED:] if rest else None
-    reference = None if settled is None else np.mean(settled, 0, dtype="float64")
-    out: dict = {"parameters": case.parameters, "season": case.season, "roads": {}}
-    for road, own in records.items():
-        length = len(own[0].years) if road == REST else years
-        out["roads"][road] = {"starts": [describe(r, length, years, reference, weights) for r in own]}
+    trajectories = {road: [r.trajectory for r in own] for road, own in records.items()}
+    compared = compare(trajectories, max(1, int(plan.years)), weights)
+    for road, own in compared["roads"].items():
         if road in starts:
-            out["roads"][road] |= {k: starts[road][k] for k in ("preflight", "warnings")}
-            out["roads"][road]["seconds_a_state"] = starts[road]["seconds"]
-        out["roads"][road]["compile_seconds"] = max(r.compile_seconds for r in own)
-    if truth and reference is not None:
-        out["control"] = control(truth, years, reference, weights)
-        if rest:
-            cold = distance(rest.years, reference, weights)
-            for own in out["roads"].values():
-                own |= against_cold(own["starts"], cold)
-    return out
-
-
-def _whole(records: dict[str, list[Record]], road: str) -> Record | None:
-    """The first run of a road, to measure others by; None where there is none or it blew up."""
-    return next((r for r in records.get(road, [])[:1] if not r.blown), None)
+            own |= {k: starts[road][k] for k in ("preflight", "warnings")}
+            own["seconds_a_state"] = starts[road]["seconds"]
+        own["compile_seconds"] = max(r.compile_seconds for r in records[road])
+    return {"parameters": case.parameters, "season": case.season, **compared}
 
 
 def _costs(settings: dict) -> dict:

@@ -1,6 +1,7 @@
-"""Drift, distance from equilibrium and shock, drawn from the result of ``experiment.spin_up``."""
+"""Drift, distance from equilibrium and shock, drawn from the result of ``experiment.spin_up`` or ``nemo.read_runs``."""
 
 from collections.abc import Iterator
+from itertools import cycle
 
 import matplotlib
 import numpy as np
@@ -17,8 +18,8 @@ COLUMNS = 5
 
 
 def colours(roads: dict) -> dict[str, str]:
-    """One colour a road, the cold start in ink."""
-    return dict(zip((r for r in roads if r != REST), CYCLE, strict=False)) | {REST: INK}
+    """One colour a road, the cold start in ink; beyond five they come again."""
+    return dict(zip((r for r in roads if r != REST), cycle(c for c in CYCLE if c != INK), strict=False)) | {REST: INK}
 
 
 def draw_drift(setting: dict, units: dict[str, str]) -> Figure:
@@ -56,7 +57,7 @@ def draw_distance(settings: dict[str, dict]) -> Figure:
     with matplotlib.rc_context(RC):
         figure = Figure((max(2.6 * len(settings), 7.0), 2.8), layout="constrained")
         for axes, own in _panels(figure, settings):
-            if "control" in own:
+            if "distance" in own.get("control", {}):
                 axes.axhspan(*own["control"]["distance"], color=LAND, alpha=0.35, lw=0, label="the truth's own years")
             for road, record in own["roads"].items():
                 for n, start in enumerate(s for s in record["starts"] if "distance" in s):
@@ -73,25 +74,25 @@ def draw_distance(settings: dict[str, dict]) -> Figure:
         return figure
 
 
-def draw_shock(settings: dict[str, dict]) -> Figure:
-    """Change of kinetic energy in the first month by start, over the mean of the restarts from truth; in joules where
-    not every setting has such restarts."""
+def draw_shock(settings: dict[str, dict], unit: str) -> Figure:
+    """Shock in the first month by start, over the mean of the restarts from truth; in its own ``unit`` where not every
+    setting has such restarts."""
     units = {name: shock_unit(own) for name, own in settings.items()}
     relative = all(units.values())
     with matplotlib.rc_context(RC):
         figure = Figure((max(2.0 * len(settings), 4.5), 2.4), layout="constrained")
         for axes, own in _panels(figure, settings):
             roads = [r for r in own["roads"] if r != REST]
-            unit = shock_unit(own) if relative else 1.0
+            theirs = shock_unit(own) if relative else 1.0
             for place, road in enumerate(roads):
-                values = np.array(shocks(own["roads"][road])) / unit
+                values = np.array(shocks(own["roads"][road])) / theirs
                 colour = colours(own["roads"])[road]
                 axes.plot(np.full(len(values), place), values, "o", ms=3.5, color=colour, alpha=0.7)
             if relative:
                 axes.axhline(2, color=INK, lw=0.6, ls=(0, (2, 2)))
             axes.set_xticks(range(len(roads)), roads, rotation=90)
         figure.axes[0].set_ylim(bottom=0)  # after all are drawn: the panels share it
-        figure.axes[0].set_ylabel("shock / that of truth" if relative else "shock [J]")
+        figure.axes[0].set_ylabel("shock / that of truth" if relative else f"shock [{unit}]")
         return figure
 
 

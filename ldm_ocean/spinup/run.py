@@ -20,8 +20,9 @@ from ..physics.budget import kinetic_energy
 from ..simulate.dino import Dino
 from ..simulate.pool import the_model, workers
 from ..simulate.progress import dataset
+from .trajectory import MONTHS, Trajectory, annual, swings
 
-MONTH_GROUPS, MONTHS = 5, 12  # groups of three two-day steps; months a year
+MONTH_GROUPS = 5  # groups of three two-day steps
 BASIN = Dino()
 CHUNK = 60  # months between two saves, and of one task of a worker
 
@@ -63,6 +64,14 @@ class Record:
     @property
     def months(self) -> int:
         return len(next(iter(self.scalars.values()), []))
+
+    @property
+    def trajectory(self) -> Trajectory:
+        """What it has to tell."""
+        costs = {"restart_seconds": self.restart_seconds}
+        costs |= {"seconds_a_year": self.seconds / self.months * MONTHS} if self.months else {}
+        means = {k: annual(v) for k, v in self.scalars.items()}
+        return Trajectory(means, self.years, swings(np.array(self.energy)), self.blown, costs=costs)
 
     @classmethod
     def load(cls, path: Path) -> "Record":

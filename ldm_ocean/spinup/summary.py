@@ -1,9 +1,9 @@
-"""The few numbers by which a way to begin is judged, from the result of ``experiment.spin_up``.
+"""The few numbers by which a way to begin is judged, from the result of ``experiment.spin_up`` or ``nemo.read_runs``.
 
 A drift is held where it lies in the range of the control's own trends, or is at most twice the RMS drift of the
-restarts from truth; that of a start that blew up is not held. Shock is over the mean of theirs, in joules where there
-are none. Equivalent years: medians, the cold start's length (as a lower bound, ``capped``) where it never came as near.
-Distances are of the starts that did not blow up: D where there is a control, else from the end of the cold start.
+restarts from truth; that of a start that blew up is not held. Shock is over the mean of theirs, in its own unit where
+there are none. Equivalent years: medians, the cold start's length (as a lower bound, ``capped``) where it never came as
+near. Distances are of the starts that did not blow up: D where there is a control, else from the end of the cold start.
 """
 
 from statistics import median
@@ -20,8 +20,8 @@ def summary(setting: dict, cold_years: float, scalars: list[str]) -> dict[str, d
     for road, record in setting["roads"].items():
         own: dict = {"starts": len(record["starts"]), "blow_ups": sum(s["blown"] for s in record["starts"])}
         if road != REST and (shocked := shocks(record)):
-            own |= {"shock": [s / unit for s in shocked]} if unit else {"shock_joules": shocked}
-        if road != REST and known:
+            own |= {"shock": [s / unit for s in shocked]} if unit else {"shock_absolute": shocked}
+        if road != REST and scalars and known:
             own["held"] = {k: held(setting, road, k) for k in scalars}
         far = [s["distance"] for s in record["starts"] if "distance" in s and not s["blown"]]
         if far:
@@ -38,12 +38,12 @@ def summary(setting: dict, cold_years: float, scalars: list[str]) -> dict[str, d
 
 
 def shocks(road: dict) -> list[float]:
-    """Shock [J] of the starts of a road that came through their first month."""
+    """Shock of the starts of a road that came through their first month."""
     return [s["shock"] for s in road["starts"] if s.get("shock") is not None]
 
 
 def shock_unit(setting: dict) -> float | None:
-    """Mean shock [J] of the restarts from truth, if there are any."""
+    """Mean shock of the restarts from truth, if there are any."""
     theirs = shocks(setting["roads"].get(TRUTH, {"starts": []}))
     return float(np.mean(theirs)) if theirs else None
 

@@ -10,13 +10,14 @@ from hypothesis import strategies as st
 from benchmarks import spinup as benchmark
 from ldm_ocean.metrics.scoring import jsonable
 from ldm_ocean.simulate.dino import Dino
-from ldm_ocean.spinup.analysis import annual, control, describe, distance, equivalent_years, shock, trend, windows
-from ldm_ocean.spinup.experiment import Plan, _costs, _setting, _starts
-from ldm_ocean.spinup.figures import draw_distance, draw_shock
+from ldm_ocean.spinup.analysis import control, describe, distance, equivalent_years, trend, windows
+from ldm_ocean.spinup.experiment import SHOCK, Plan, _costs, _setting, _starts
+from ldm_ocean.spinup.figures import colours, draw_distance, draw_shock
 from ldm_ocean.spinup.page import write_page
 from ldm_ocean.spinup.run import Record, Run
 from ldm_ocean.spinup.starts import GENERATED, NEAREST, REST, TRUTH, Case
 from ldm_ocean.spinup.summary import held, summary
+from ldm_ocean.spinup.trajectory import annual, swings
 
 from ..conftest import small_states
 
@@ -42,7 +43,7 @@ def test_one_year_has_no_trend():
 
 
 def test_shock_counts_every_rise_and_every_fall():
-    assert shock(np.array([3.0, 5.0, 1.0, 1.0])) == 6.0
+    assert swings(np.array([3.0, 5.0, 1.0, 1.0])) == 6.0 and np.isnan(swings(np.array([])))
 
 
 def test_distance_is_the_weighted_root_mean_square():
@@ -63,16 +64,16 @@ def test_an_exponential_approach_is_worth_the_years_that_it_takes(near, efolding
 def test_a_start_is_described_over_its_own_years_and_drifts_over_the_last_of_them():
     months = np.repeat([5.0, 1.0, 2.0, 3.0], 12)
     weights = np.full((1, 1, 1, 2), 0.5)
-    told = describe(record(months, (4.0, 0.0, 0.0, 0.0)), 4, 3, np.zeros((1, 1, 1, 2)), weights)
+    told = describe(record(months, (4.0, 0.0, 0.0, 0.0)).trajectory, 4, 3, np.zeros((1, 1, 1, 2)), weights)
     assert told["annual"]["deep"] == [5.0, 1.0, 2.0, 3.0] and told["drift"]["deep"] == pytest.approx(10.0)
     assert told["distance"] == [4.0, 0.0, 0.0, 0.0] and told["shock"] == 1.0
     assert told["seconds_a_year"] == pytest.approx(6.0 / 4)
-    assert describe(Record({}, blown=True), 4, 3, np.zeros(()), weights) == {"blown": True}
+    assert describe(AT_ONCE.trajectory, 4, 3, np.zeros(()), weights) == {"blown": True}
 
 
 def test_the_control_knows_the_range_of_its_means_and_of_its_trends():
     rising_then_falling = np.repeat([0.0, 1.0, 2.0, 1.0, 0.0], 12)
-    own = control(record(rising_then_falling, (1.0,)), 2, np.zeros((1, 1, 1, 2)), np.full((1, 1, 1, 2), 0.5))
+    own = control(record(rising_then_falling, (1.0,)).trajectory, 2, np.zeros((1, 1, 1, 2)), np.full((1, 1, 1, 2), 0.5))
     assert own["range"]["deep"] == [0.0, 2.0] and own["drift"]["deep"] == pytest.approx([-10.0, 10.0])
 
 
@@ -107,8 +108,14 @@ def test_the_summary_is_relative_to_truth_and_says_how_many_starts_are_beyond_th
 def test_the_figure_of_shocks_shows_the_largest_of_every_setting():
     mild, wild = setting([0.0, 0.0]), setting([0.0, 0.0])
     wild["roads"]["generated"]["starts"][0]["shock"] = 20.0
-    figure = draw_shock({"mild": mild, "wild": wild})
+    figure = draw_shock({"mild": mild, "wild": wild}, "J")
     assert all(axes.get_ylim()[0] == 0 and axes.get_ylim()[1] > 10 for axes in figure.axes)
+
+
+def test_any_number_of_roads_has_colours_and_none_that_of_rest():
+    told = colours({f"road {n}": {} for n in range(9)} | {REST: {}})
+    assert len(told) == 10 and list(told.values()).count(told[REST]) == 1
+    assert len(set(list(told.values())[:5])) == 5
 
 
 # --- from finished runs to the page
@@ -157,8 +164,8 @@ def told(folder, roads: dict[str, list[Record]], years: int = 3) -> dict:
     starts = {road: looked for road in roads if road != REST}
     settings = {"a": _setting(CASE, starts, runs, Plan(years=years), folder, np.full((1, 1, 1, 2), 0.5))}
     about = {"members": 2, "years": years, "cold_years": COLD_YEARS}
-    head = {"about": about, "units": {"deep": "degC"}, "boxes": ["deep"], "costs": _costs(settings)}
-    return jsonable(head | {"settings": settings})
+    head = {"about": about, "units": {"deep": "degC"}, "boxes": ["deep"], "shock": SHOCK}
+    return jsonable(head | {"costs": _costs(settings), "settings": settings})
 
 
 def test_a_start_that_blew_up_is_worth_nothing_and_holds_nothing(tmp_path):
@@ -207,11 +214,11 @@ def test_without_truth_nothing_is_said_of_equilibrium(tmp_path):
     own = result["settings"]["a"]
     assert not {"equivalent_years", "nearer_than_cold_ever"} & own["roads"][GENERATED].keys() and "control" not in own
     end = np.mean([y[0, 0, 0, 0] for y in cold().years[-10:]])
-    expected = {"starts": 1, "blow_ups": 0, "shock_joules": [7.0], "from_cold_end": pytest.approx([50.0 - end])}
+    expected = {"starts": 1, "blow_ups": 0, "shock_absolute": [7.0], "from_cold_end": pytest.approx([50.0 - end])}
     assert summary(own, COLD_YEARS, [])[GENERATED] == expected
     page = write_page(tmp_path / "a.html", result).read_text()
     assert "equilibrium is not known" in page and "shock [J]" in page and "D, first year" not in page
-    assert draw_shock(result["settings"]).axes[0].get_ylabel() == "shock [J]"
+    assert draw_shock(result["settings"], "J").axes[0].get_ylabel() == "shock [J]"
     assert draw_distance(result["settings"]).axes[0].get_ylabel() == "distance from the cold start's end"
 
 
