@@ -293,7 +293,7 @@ class OceanLDM:
         states = states.assign_coords({"member": np.arange(members), "season": options.get("season", 0.0), **given})
         drawn_by = f"codec {self.about['codec'][:12]}" if method == DIFFUSION else f"method {method}"
         about = f"ldm_ocean {__version__}, {drawn_by}, seed {seed}"
-        attrs = {"parameters": list(given), "variables": self.fields.names}
+        attrs: dict[str, str | list[str]] = {"parameters": list(given), "variables": self.fields.names}
         if outside := self.scaler.outside(self.scaler.vector(given)):
             attrs["outside_training_range"] = "; ".join(line for line, _ in outside)
         if SHARED in self.about:
