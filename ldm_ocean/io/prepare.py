@@ -71,7 +71,7 @@ def prepare_all(
             for one in simulations:
                 _check_same(old, out, runs[0], one)
             namelists = json.loads(old.attrs.get(ATTRIBUTE, "{}")) | namelists
-        attrs = {"parameters": list(simulations[0].parameters)}
+        attrs: dict[str, str | list[str]] = {"parameters": list(simulations[0].parameters)}
         attrs |= {ATTRIBUTE: json.dumps(namelists)} if namelists else {}
         with StateWriter(out, runs[0].grid.assign_attrs(attrs), runs[0].fields, append, call) as writer:
             _write(writer, simulations, runs, progress)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from omegaconf import OmegaConf
 
@@ -35,7 +36,7 @@ class EvaluateConfig:
 
 def quick(config: EvaluateConfig) -> EvaluateConfig:
     """A small sample of what ``config`` asks for: a twentieth of the network evaluations."""
-    fewer = {k: min(n, getattr(config, k) or n) for k, n in QUICK.items()}
+    fewer: dict[str, Any] = {k: min(n, getattr(config, k) or n) for k, n in QUICK.items()}
     return replace(config, context=False, **fewer)
 
 

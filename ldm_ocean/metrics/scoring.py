@@ -109,9 +109,9 @@ def evaluate(
     splits = {s: {"scores": _records(t, names), "diagnostics": _pool(settings, s)} for s, t in pooled.items()}
     for split, record in splits.items():
         record["crps_skill"] = _skill(record["scores"]["truth"])
-        own = [r for r in settings.values() if r["split"] == split]
-        record["relative_crps"] = _relative(own, names)
-        record["weather"] = {v: math.sqrt(np.mean([r["weather"][v] ** 2 for r in own])) for v in names}
+        of_split = [r for r in settings.values() if r["split"] == split]
+        record["relative_crps"] = _relative(of_split, names)
+        record["weather"] = {v: math.sqrt(np.mean([r["weather"][v] ** 2 for r in of_split])) for v in names}
     units = {f.name: f.attrs.get("units", "1") for f in fields} | diagnostics.units
     head = {"members": config.members, "verifying": config.verifying, "units": units, "depth": grid["gdept"].tolist()}
     return jsonable({**head, "splits": splits, "settings": settings})

@@ -11,6 +11,7 @@ import time
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -183,7 +184,9 @@ class Manifest:
 
     def __init__(self, ocean: Ocean, out: Path, settings: list[Setting]):
         self.path, self.ocean, self.settings = out / "manifest.json", ocean, settings
-        known = json.loads(self.path.read_text()) if self.path.exists() else {"model": ocean.title, "settings": []}
+        known: dict[str, Any] = {"model": ocean.title, "settings": []}
+        if self.path.exists():
+            known = json.loads(self.path.read_text())
         if known["model"] != ocean.title:
             raise UserError(f"{out} holds settings of {known['model']}, not of {ocean.title}: choose another folder")
         self.records = {r["name"]: r for r in known["settings"]}

@@ -45,7 +45,7 @@ SCHEDULE = Schedule(
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Channel(Ocean):
     """Parameters: ``rn_ztau0`` [Pa], peak of the wind stress; ``r_bot`` [1/s], bottom drag; ``rn_tstar_n`` [°C],
     temperature target at the northern wall."""
@@ -154,11 +154,11 @@ class Channel(Ocean):
         mean = (np.nan_to_num(fields["toce"]) * volume).sum() / volume.sum()
         return {"temperature": float(mean), "eddy": eddy_energy(fields, grid)}
 
-    def settled(self, history: dict[str, np.ndarray]) -> bool:
+    def settled(self, history: dict[str, list[float]]) -> bool:
         """Over the last year neither drifts by more than two standard deviations about its trend."""
         return all(abs(change) < 2 * spread for change, spread in map(trend, self._lately(history)))
 
-    def drift(self, history: dict[str, np.ndarray]) -> dict[str, float]:
+    def drift(self, history: dict[str, list[float]]) -> dict[str, float]:
         """Change over the last year of 360 days, and the standard deviation it is held against."""
         (warmer, t_spread), (stronger, e_spread) = map(trend, self._lately(history))
         return {

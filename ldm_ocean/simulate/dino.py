@@ -72,7 +72,7 @@ class Noise:
     target_days: float = 180.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Dino(Ocean):
     """The basin at ``degrees`` of resolution; parameters by NEMO's namelist names.
 
@@ -215,10 +215,10 @@ class Dino(Ocean):
     def watch(self, fields: dict[str, np.ndarray], grid) -> dict[str, float]:
         return {"deep": deep_box_mean(fields["toce"], grid)}
 
-    def drift(self, history: dict[str, np.ndarray]) -> dict[str, float]:
+    def drift(self, history: dict[str, list[float]]) -> dict[str, float]:
         return {"residual_drift_degC_per_decade": drift(history["deep"])}
 
-    def settled(self, history: dict[str, np.ndarray]) -> bool:
+    def settled(self, history: dict[str, list[float]]) -> bool:
         return abs(drift(history["deep"])) < MAX_DRIFT
 
 

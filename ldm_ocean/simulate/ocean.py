@@ -38,6 +38,7 @@ class Schedule:
     on_the_way: tuple[float, ...] = ()
 
 
+@dataclass(frozen=True, kw_only=True)
 class Ocean:
     """Base of the oceans. Arrays are (depth, y, x), surface first; ``shape`` is their shape.
 
@@ -52,15 +53,28 @@ class Ocean:
     ranges: ClassVar[dict[str, tuple[float, float]]]
     logarithmic: ClassVar[frozenset[str]] = frozenset()
     defaults: ClassVar[dict[str, float]]
-    title: str
-    shape: tuple[int, int, int]
-    step: float
-    season_days: float | None = None
-    schedule: Schedule
+    season_days: ClassVar[float | None] = None
     splits: ClassVar[dict[str, int]]
     sweeps: ClassVar[bool] = False
     series: ClassVar[dict[str, tuple[int, float]]] = {}
     bits: ClassVar[dict[str, int]] = {}
+
+    schedule: Schedule
+
+    @property
+    def title(self) -> str:
+        """What the manifest calls it; a folder holds settings of one title."""
+        raise NotImplementedError
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(depth, y, x)."""
+        raise NotImplementedError
+
+    @property
+    def step(self) -> float:
+        """The tracer step [s]."""
+        raise NotImplementedError
 
     def parameters(self, **changed: float) -> dict[str, float]:
         """The defaults, with what is ``changed``, in the order of ``ranges``."""
@@ -136,11 +150,11 @@ class Ocean:
         """Scalars that tell of drift; ``fields`` are canonical, T the mean since the last look."""
         raise NotImplementedError
 
-    def settled(self, history: dict[str, np.ndarray]) -> bool:
+    def settled(self, history: dict[str, list[float]]) -> bool:
         """Whether what was watched, look by look, has stopped drifting."""
         raise NotImplementedError
 
-    def drift(self, history: dict[str, np.ndarray]) -> dict[str, float]:
+    def drift(self, history: dict[str, list[float]]) -> dict[str, float]:
         """What is left of the drift, by the name of an attribute that tells its unit."""
         raise NotImplementedError
 

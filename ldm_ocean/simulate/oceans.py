@@ -1,7 +1,9 @@
 """The oceans by name."""
 
+from collections.abc import Callable
+
 from .channel import Channel
 from .dino import Dino
 from .ocean import Ocean
 
-OCEANS: dict[str, type[Ocean]] = {o.name: o for o in (Dino, Channel)}
+OCEANS: dict[str, Callable[..., Ocean]] = {o.name: o for o in (Dino, Channel)}

@@ -29,12 +29,16 @@ def the_model(ocean: Ocean):
 
 
 def _begin(begun) -> None:
-    """A core for each worker: XLA's threads would wait for each other on all. A worker whose parent was killed would
-    finish its task beside the next campaign, then wait for ever: it ends."""
+    """A core for each worker, XLA's threads would wait for each other on all; and its end with its parent's."""
     with begun.get_lock():
         number, begun.value = begun.value, begun.value + 1
     if hasattr(os, "sched_setaffinity"):
         cores = sorted(os.sched_getaffinity(0))
         os.sched_setaffinity(0, {cores[number % len(cores)]})
-    parent = multiprocessing.parent_process()
-    threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
+    threading.Thread(target=_end_with, args=(multiprocessing.parent_process(),), daemon=True).start()
+
+
+def _end_with(parent) -> None:
+    """A worker whose parent was killed would finish its task beside the next campaign, then wait for ever."""
+    parent.join()
+    os._exit(1)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -67,7 +68,7 @@ class Progress:
 
     def keep(self, fields: dict[str, np.ndarray], day: int, equilibrium: bool) -> None:
         """Record a state."""
-        single = {k: np.asarray(v, "float32") for k, v in fields.items()}
+        single: dict[str, Any] = {k: np.asarray(v, "float32") for k, v in fields.items()}
         with published(self._file(len(self.labels))) as temporary, temporary.open("wb") as file:
             np.savez(file, **single)
         self.labels.append((day, int(equilibrium)))
@@ -78,7 +79,7 @@ class Progress:
 
     def save(self) -> None:
         """Publish under the final name only when complete; a state recorded after it is recorded again."""
-        arrays = {f"s_{k}": np.asarray(v) for k, v in self.state.items()}
+        arrays: dict[str, Any] = {f"s_{k}": np.asarray(v) for k, v in self.state.items()}
         arrays |= {f"h_{k}": np.asarray(v) for k, v in self.history.items()}
         labels = np.array(self.labels).reshape(-1, 2)
         with published(self.path) as temporary, temporary.open("wb") as file:

@@ -182,7 +182,8 @@ def _train(accelerator, share: tuple[int, int], task: Task, config: Train, run: 
     wrapped = accelerator.prepare(task)
     log = Log(accelerator, run, state["samples"])
     order, main = Order(task.size, config.seed), accelerator.is_main_process
-    progress, scores = bar(config.samples, "sample", state["samples"], shown=main), {}
+    progress = bar(config.samples, "sample", state["samples"], shown=main)
+    scores: dict[str, str] = {}
     estimate = Estimate((config.samples - state["samples"]) // config.global_batch_size, shown=main)
     with progress, stop_flag(accelerator) as stop:
         while state["samples"] < config.samples:

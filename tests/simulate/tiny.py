@@ -13,10 +13,10 @@ import numpy as np
 from ldm_ocean.simulate.ocean import DAY, Forcing, Ocean, Schedule
 
 DX = 50e3
-SCHEDULE = Schedule(look=0.5, least=2, most=2, rest=(6, 6), snapshots=3, spacing=0.5, on_the_way=(0, 1))
+SCHEDULE = Schedule(look=1, least=2, most=2, rest=(12, 12), snapshots=3, spacing=1, on_the_way=(0, 1))  # whole days
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Tiny(Ocean):
     """``rn_ztau0`` [Pa]: the wind; beyond 1e3 the model leaves finite numbers at once."""
 
@@ -27,7 +27,7 @@ class Tiny(Ocean):
     shape: ClassVar[tuple[int, int, int]] = (3, 6, 8)
     step: ClassVar[float] = 3600.0
     splits: ClassVar[dict[str, int]] = {"train": 1, "validation": 0, "test": 0, "edge": 0}
-    series: ClassVar[dict[str, tuple[int, float]]] = {"train-00": (3, 0.25)}
+    series: ClassVar[dict[str, tuple[int, float]]] = {"train-00": (3, 1)}
     schedule: Schedule = SCHEDULE
 
     def latitudes(self) -> np.ndarray:
@@ -64,10 +64,10 @@ class Tiny(Ocean):
     def watch(self, fields: dict[str, np.ndarray], grid) -> dict[str, float]:
         return {"temperature": float(np.nanmean(fields["toce"]))}
 
-    def settled(self, history: dict[str, np.ndarray]) -> bool:
+    def settled(self, history: dict[str, list[float]]) -> bool:
         return True
 
-    def drift(self, history: dict[str, np.ndarray]) -> dict[str, float]:
+    def drift(self, history: dict[str, list[float]]) -> dict[str, float]:
         return {"drift_degC": history["temperature"][-1] - history["temperature"][0]}
 
 
