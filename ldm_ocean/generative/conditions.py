@@ -11,8 +11,7 @@ import torch
 from torch import nn
 
 from ..errors import UserError, nearest
-
-LOG_SPAN = 5.0
+from ..ocean.parameters import is_logarithmic
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,7 @@ class ParameterScaler(nn.Module):
             )
         self.low.copy_(physical.amin(0))
         self.high.copy_(physical.amax(0))
-        self.logarithmic.copy_(((self.low > 0) & (self.high > LOG_SPAN * self.low)).double())
+        self.logarithmic.copy_(is_logarithmic(self.low, self.high).double())
         transformed = self._transform(physical)
         self.mean.copy_(transformed.mean(0))
         self.scale.copy_(transformed.std(0, unbiased=False).clamp_min(1e-12))

@@ -23,8 +23,8 @@ from ..errors import UserError, nearest
 from ..io.states import parameters_of
 from ..ocean.fields import Fields
 from ..ocean.grid import OceanGrid
+from ..ocean.parameters import ParameterScale
 from .eof import EofGaussianProcess, EofRegression
-from .scale import ParameterScale
 
 SEASON_WINDOW = 1 / 8  # of a year, to either side
 TIE = 1e-9  # difference of two distances, in ranges of the parameters, that is none
@@ -46,13 +46,13 @@ class NearestSetting:
 
     def fit(self, states: Tensor, parameters: np.ndarray, season: np.ndarray, settings: np.ndarray) -> "NearestSetting":
         self.states, self.season, self.settings = states, np.asarray(season), np.asarray(settings)
-        self.scale = ParameterScale(np.asarray(parameters))
-        self.places = self.scale(parameters)
+        self.scale = ParameterScale(np.min(parameters, 0), np.max(parameters, 0))
+        self.places = self.scale.unit(parameters)
         return self
 
     def nearest(self, parameters: np.ndarray) -> list[str]:
         """The training settings at the smallest Euclidean distance in scaled parameters: one, or several at a tie."""
-        distance = np.linalg.norm(self.places - self.scale(parameters), axis=-1)
+        distance = np.linalg.norm(self.places - self.scale.unit(parameters), axis=-1)
         return np.unique(self.settings[distance <= distance.min() + TIE]).tolist()
 
     def sample(self, parameters: np.ndarray, season: float, members: int, seed: int) -> Tensor:

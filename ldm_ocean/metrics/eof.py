@@ -20,8 +20,8 @@ from torch import Tensor
 
 from ..generative.conditions import season_angle
 from ..generative.prior import LENGTHS, NUGGETS, harmonics, kernel, mean_year
+from ..ocean.parameters import ParameterScale
 from .kernels import normalising_weights
-from .scale import ParameterScale
 
 
 class _Eofs:
@@ -37,12 +37,12 @@ class _Eofs:
         x = states.numpy()[:, self.wet].astype("float64")
         self.middle = x.mean(0)
         self.eofs, coefficients = _eofs((x - self.middle) * self.weight, self.explained)
-        self.scale = ParameterScale(np.asarray(parameters))
-        self.residuals = self._fit(coefficients, self.scale(parameters), np.asarray(season), np.asarray(settings))
+        self.scale = ParameterScale(np.min(parameters, 0), np.max(parameters, 0))
+        self.residuals = self._fit(coefficients, self.scale.unit(parameters), np.asarray(season), np.asarray(settings))
         return self
 
     def sample(self, parameters: np.ndarray, season: float, members: int, seed: int) -> Tensor:
-        mean = self._mean(self.scale(np.asarray(parameters))[None], np.array([season]))
+        mean = self._mean(self.scale.unit(np.asarray(parameters))[None], np.array([season]))
         chosen = np.random.default_rng(seed).permutation(len(self.residuals))[:members]
         out = np.zeros((len(chosen), *self.volumes.shape), "float32")
         out[:, self.wet] = (mean + self.residuals[chosen]) @ self.eofs / self.weight + self.middle

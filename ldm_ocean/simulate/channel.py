@@ -57,7 +57,6 @@ class Channel(Ocean):
         "r_bot": (5e-7, 5e-6),
         "rn_tstar_n": (10.0, 18.0),
     }
-    logarithmic: ClassVar[frozenset[str]] = frozenset({"r_bot"})
     defaults: ClassVar[dict[str, float]] = {"rn_ztau0": 0.15, "r_bot": 1.5e-6, "rn_tstar_n": 14.0}
     shape: ClassVar[tuple[int, int, int]] = (NZ, NY, NX)
     step: ClassVar[float] = 1800.0

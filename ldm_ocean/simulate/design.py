@@ -12,6 +12,7 @@ import numpy as np
 from scipy.stats import qmc
 
 from ..errors import UserError
+from ..ocean.parameters import ParameterScale
 from .ocean import Ocean
 
 SWEEP = (0.1, 0.3, 0.9)  # with the centre (0.5): four points along each axis
@@ -33,12 +34,10 @@ class Setting:
         return asdict(self)
 
 
-def scale(ocean: Ocean, unit: np.ndarray) -> dict[str, float]:
-    """Unit cube → parameters; those of ``ocean.logarithmic`` logarithmically."""
-    values = {}
-    for u, (name, (low, high)) in zip(unit, ocean.ranges.items(), strict=True):
-        values[name] = float(low * (high / low) ** u if name in ocean.logarithmic else low + (high - low) * u)
-    return values
+def parameters_at(ocean: Ocean, unit: np.ndarray) -> dict[str, float]:
+    """The parameters at a point of the unit cube."""
+    values = ParameterScale(*np.transpose(list(ocean.ranges.values()))).physical(unit)
+    return dict(zip(ocean.ranges, values.tolist(), strict=True))
 
 
 def design(ocean: Ocean, counts: dict[str, int] | None = None, seed: int = 0) -> list[Setting]:
@@ -91,4 +90,7 @@ def _spanning_tree(ocean, points, labels, seed):
         parents[rest[i]] = order[j]
         order.append(rest[i])
     name = lambda i: None if i is None else labels[i][0]  # noqa: E731
-    return [Setting(name(i), labels[i][1], scale(ocean, points[i]), 1000 * seed + i, name(parents[i])) for i in order]
+    return [
+        Setting(name(i), labels[i][1], parameters_at(ocean, points[i]), 1000 * seed + i, name(parents[i]))
+        for i in order
+    ]

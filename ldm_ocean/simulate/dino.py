@@ -86,7 +86,6 @@ class Dino(Ocean):
         "rn_tstar_n": (2.0, 8.0),
         "rn_avt0": (1e-5, 1e-4),
     }
-    logarithmic: ClassVar[frozenset[str]] = frozenset({"rn_avt0"})
     defaults: ClassVar[dict[str, float]] = {"rn_ztau0": 0.2, "rn_tstar_n": 5.0, "rn_avt0": 3e-5}
     season_days: ClassVar[float] = YEAR_DAYS
     splits: ClassVar[dict[str, int]] = {"train": 24, "validation": 4, "test": 5, "edge": 3}

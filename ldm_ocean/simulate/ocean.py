@@ -42,7 +42,7 @@ class Schedule:
 class Ocean:
     """Base of the oceans. Arrays are (depth, y, x), surface first; ``shape`` is their shape.
 
-    ``ranges`` are the parameters, with those of ``logarithmic`` spread evenly in their logarithm; ``step`` is the
+    ``ranges`` are those of the parameters (see ``ocean.parameters`` for how they are spread); ``step`` is the
     tracer step [s]; ``season_days`` the length of the year whose seasons the forcing knows, None where it has none.
     ``splits`` are the settings of the published design, ``sweeps`` whether each parameter is also varied alone, and
     ``series`` the settings that are followed by (states, days between them) of a long series. ``bits`` by variable is
@@ -51,7 +51,6 @@ class Ocean:
 
     name: ClassVar[str]
     ranges: ClassVar[dict[str, tuple[float, float]]]
-    logarithmic: ClassVar[frozenset[str]] = frozenset()
     defaults: ClassVar[dict[str, float]]
     season_days: ClassVar[float | None] = None
     splits: ClassVar[dict[str, int]]

@@ -7,7 +7,6 @@ import torch
 from ldm_ocean.errors import UserError
 from ldm_ocean.metrics import BASELINES, Baselines, Climatology, EofGaussianProcess, EofRegression, NearestSetting
 from ldm_ocean.metrics.baselines import in_season
-from ldm_ocean.metrics.scale import ParameterScale
 
 V, D, Y, X = 2, 3, 4, 5
 SETTINGS, EACH = 12, 8
@@ -34,11 +33,6 @@ def training(volumes):
     states = torch.from_numpy(np.stack([law(*r[1:]) for r in rows])).float()
     parameters = np.array([r[1:3] for r in rows])
     return (states, parameters, np.array([r[3] for r in rows]), np.array([f"s{r[0]}" for r in rows])), law
-
-
-def test_a_parameter_that_spans_more_than_a_factor_of_five_counts_by_its_logarithm():
-    scale = ParameterScale(np.array([[0.1, 1e-5, 7.0, -1.0], [0.3, 1e-4, 7.0, 100.0]]))
-    np.testing.assert_allclose(scale(np.array([0.2, 10**-4.5, 9.0, 49.5])), [0.5, 0.5, 0, 0.5])
 
 
 def test_december_is_next_to_january():
