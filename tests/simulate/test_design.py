@@ -13,7 +13,7 @@ from ldm_ocean.simulate.dino import Dino
 
 BASIN = Dino()
 PUBLISHED = Path(__file__).resolve().parents[2] / "data/dino-coarse"
-RANGES, LOGARITHMIC = Dino.ranges, Dino.logarithmic
+RANGES, LOGARITHMIC = Dino.ranges, {"rn_avt0"}
 
 
 def unit(parameters) -> np.ndarray:
