@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from ldm_ocean.io.run import read_run
+from ldm_ocean.io.history import read_history
 
 NEMO = Path(__file__).parent / "fixtures" / "nemo_dino_4deg"
 MESH = NEMO / "mesh_mask.nc"
@@ -20,7 +20,7 @@ def raw(path: Path) -> xr.Dataset:
 
 
 def states_of(*paths: Path, mesh: Path) -> xr.Dataset:
-    return read_run(list(paths), mesh, equation_of_state="seos").load("states")
+    return read_history(list(paths), mesh, equation_of_state="seos").load("states")
 
 
 def save_mesh(mesh: xr.Dataset, path: Path) -> Path:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from ..pipeline import OceanLDM
-    from ..report.inputs import Case
+    from ..report.inputs import Example
 
 STATES = ASSETS / "data" / "dino-coarse"
 PRETRAINED = ASSETS / "pretrained" / "dino-coarse"
@@ -127,12 +127,12 @@ def _command(arguments: list[str]) -> None:
         raise UserError(f"{' '.join(arguments[:3])} ended with exit code {code}: see its message above")
 
 
-def draw(model: OceanLDM, states: xr.Dataset, config) -> tuple[list[Case], xr.Dataset]:
+def draw(model: OceanLDM, states: xr.Dataset, config) -> tuple[list[Example], xr.Dataset]:
     """An ensemble for every interior test setting, and the report's case for the first and for one at the edge."""
     import xarray as xr
 
     from ..metrics.truth import others_in_season, verifying_states
-    from ..report.inputs import Case
+    from ..report.inputs import Example
 
     cases, drawn = [], []
     for split in config.splits:
@@ -149,7 +149,7 @@ def draw(model: OceanLDM, states: xr.Dataset, config) -> tuple[list[Case], xr.Da
                 again = model.decode(model.encode(truth), like=truth)
                 others = own[model.fields.names].isel(sample=others_in_season(own.season.values, 0))
                 known = truth.isel(sample=0), again.isel(sample=0), members, others.rename(sample="member")
-                cases.append(Case(name, parameters, season, *known))
+                cases.append(Example(name, parameters, season, *known))
     together = xr.concat(drawn, "setting", combine_attrs="override")
     mesh = model.grid.to_dataset()
     return cases, together.merge(mesh).assign_attrs(parameters=list(model.parameters), **mesh.attrs)

@@ -91,12 +91,12 @@ def _scores(args: argparse.Namespace, store: xr.Dataset, config: EvaluateConfig)
 
 def _states(args: argparse.Namespace) -> xr.Dataset:
     """The store, or what the options say of a file; a Zarr store of other names is a file if it comes with a mesh."""
-    from ..io.run import read_run
+    from ..io.history import read_history
     from ..io.states import is_canonical, open_states
 
     path = Path(args.store)
     if args.mesh or (path.is_file() and not is_canonical(path)):
-        run = read_run([path], args.mesh, args.mapping, equation_of_state=args.equation_of_state)
+        run = read_history([path], args.mesh, args.mapping, equation_of_state=args.equation_of_state)
         if run.guessed:
             warnings.warn("cell sizes follow from coordinates: for exact transports give --mesh", stacklevel=2)
         return run.load(path.name.split(".")[0])

@@ -116,7 +116,7 @@ def _for_veros(args: argparse.Namespace) -> bool:
     from ..io.starts import chosen, regridded
     from ..io.times import IDEAL_YEAR
     from ..ocean.grid import OceanGrid
-    from ..simulate import restart
+    from ..simulate import veros_restart
     from ..simulate.dino import Dino
     from ..simulate.pool import the_model
 
@@ -137,7 +137,7 @@ def _for_veros(args: argparse.Namespace) -> bool:
             parameters = {k: float(one[k]) for k in ocean.ranges}
             arrays = {name: fields[raw] for name, raw in LAYOUT["now"].items()}
             day = round(float(one.season) * IDEAL_YEAR) % int(IDEAL_YEAR)
-            restart.write(path, model, restart.begin(model, arrays, parameters, number, day), own)
+            veros_restart.write(path, model, veros_restart.begin(model, arrays, parameters, number, day), own)
             print(f"{path}: state {number}, day {day} of the year")
     return True
 
@@ -149,7 +149,7 @@ def _mesh(args: argparse.Namespace) -> Path:
 
 
 def _states(args: argparse.Namespace) -> xr.Dataset:
-    from ..io.run import read_run
+    from ..io.history import read_history
     from ..io.states import is_canonical, open_states
 
     paths = args.states
@@ -157,7 +157,7 @@ def _states(args: argparse.Namespace) -> xr.Dataset:
         if args.equation_of_state:
             raise UserError(f"{paths[0]} is no file: --equation-of-state was given to `ldm-ocean prepare`")
         return open_states(paths[0])
-    run = read_run(paths, args.mesh, equation_of_state=args.equation_of_state)
+    run = read_history(paths, args.mesh, equation_of_state=args.equation_of_state)
     return run.load(paths[0].name.split(".")[0])
 
 

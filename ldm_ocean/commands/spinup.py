@@ -90,7 +90,7 @@ def _read(args: argparse.Namespace) -> None:
 
 
 def _publish(out: Path, result: dict) -> None:
-    from ..spinup.page import write_page, write_results
+    from ..spinup.results import write_page, write_results
 
     write_results(out / "spinup.json", result)
     page = write_page(out / "spinup.html", result)

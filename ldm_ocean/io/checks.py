@@ -5,7 +5,7 @@ import xarray as xr
 
 from ..errors import UserError
 from .names import Names
-from .source import Frame, Source
+from .source import Snapshot, Source
 
 LEVEL_TOLERANCE = 0.1  # NEMO labels its output with reference depths, 4 % off the true ones in places
 DISAGREEMENT = 0.01  # share of the wet cells in which a file's land may differ from the mesh (a lake filled in)
@@ -51,7 +51,7 @@ def check_grid(source: Source, name: str, names: Names, grid: xr.Dataset):
         raise UserError(f"latitudes in {source.path} are not those of the mesh: {mend}")
 
 
-def check_values(frame: Frame, name: str, names: Names, mask: np.ndarray, where: str):
+def check_values(frame: Snapshot, name: str, names: Names, mask: np.ndarray, where: str):
     """UserError for holes at wet cells, for another land than the mesh's, for values that no ocean has."""
     variable, wet = names.variables[name], int(mask.sum())
     holes = mask & frame.hole

@@ -24,7 +24,7 @@ from .checks import check_values
 from .mesh import read_mesh
 from .names import Names
 from .output import MARK
-from .source import Frame, open_source
+from .source import Snapshot, open_source
 from .times import IDEAL_YEAR, SECONDS_PER_DAY
 
 LAYOUT = yaml.safe_load(files(__package__).joinpath("nemo.yaml").read_text())
@@ -176,7 +176,7 @@ def start_fields(state: xr.Dataset, grid: OceanGrid) -> dict[str, np.ndarray]:
             array = np.pad(array, [(0, levels - len(array)), (0, 0), (0, 0)], constant_values=np.nan)
         mask = grid[values.attrs["mask"]]
         mask = mask if deep else mask[0]
-        check_values(Frame(array, ~np.isfinite(array), np.zeros(array.shape, bool)), name, names, mask, "the states")
+        check_values(Snapshot(array, ~np.isfinite(array), np.zeros(array.shape, bool)), name, names, mask, "the states")
         out[raw] = np.where(mask, array, 0.0)
     return out
 

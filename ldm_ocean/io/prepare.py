@@ -11,11 +11,11 @@ import xarray as xr
 from ..bar import bar
 from ..errors import UserError
 from ..ocean.grid import OceanGrid
+from .history import History, read_history
 from .lock import only_writer
 from .namelist import ATTRIBUTE
 from .names import Names
 from .output import check_apart, name_of_call
-from .run import Run, read_run
 from .simulations import (
     Simulation,
     check_parameters,
@@ -46,8 +46,8 @@ def prepare_all(
 ) -> xr.Dataset:  # fmt: skip
     """Write the states of ``simulations`` to the Zarr store ``out`` and open it.
 
-    ``io.run.read_run`` says how the files of one are read and joined. The season comes from the calendar unless it is
-    given; the namelist that lies beside the files, or that a simulation names, goes into the store's attributes.
+    ``io.history.read_history`` says how the files of one are read and joined. The season comes from the calendar unless
+    it is given; the namelist that lies beside the files, or that a simulation names, goes into the store's attributes.
     UserError, and no store, for anything that does not fit. The same call again after it was killed goes on where it
     was; after it was done, it does nothing.
     """
@@ -78,11 +78,11 @@ def prepare_all(
         return open_states(out)
 
 
-def _opened(simulations: list[Simulation], mapping, variables, equation_of_state) -> list[Run]:
+def _opened(simulations: list[Simulation], mapping, variables, equation_of_state) -> list[History]:
     """The files of each simulation, checked to be of one ocean; they share one mesh in memory."""
-    runs: list[Run] = []
+    runs: list[History] = []
     for one in simulations:
-        run = read_run(one.files, one.mesh, mapping, variables, equation_of_state, one.season)
+        run = read_history(one.files, one.mesh, mapping, variables, equation_of_state, one.season)
         if np.isnan(run.seasons).any():
             mend = "say it with --season, one for all, one for each, or a variable of the files"
             if len(run) > 1:
@@ -96,7 +96,7 @@ def _opened(simulations: list[Simulation], mapping, variables, equation_of_state
     return runs
 
 
-def _write(writer: StateWriter, simulations: list[Simulation], runs: list[Run], progress: bool) -> None:
+def _write(writer: StateWriter, simulations: list[Simulation], runs: list[History], progress: bool) -> None:
     """Append every state that is not there yet."""
     done, total = len(writer.labels), sum(map(len, runs))
     with bar(total, "state", done, "prepare", progress) as shown:
@@ -109,7 +109,7 @@ def _write(writer: StateWriter, simulations: list[Simulation], runs: list[Run], 
                 shown.update()
 
 
-def _check_same(old: xr.Dataset, out: Path, run: Run, one: Simulation) -> None:
+def _check_same(old: xr.Dataset, out: Path, run: History, one: Simulation) -> None:
     """What is added to a store must be states of the same ocean."""
     OceanGrid.from_dataset(run.grid).check_same(OceanGrid.from_dataset(old), str(out), "write to another store")
     known = {str(k): v for k, v in old.data_vars.items() if "mask" in v.attrs}
@@ -126,7 +126,7 @@ def _check_same(old: xr.Dataset, out: Path, run: Run, one: Simulation) -> None:
         )
 
 
-def _check_alike(fields: dict, attrs: dict, run: Run, where: str) -> None:
+def _check_alike(fields: dict, attrs: dict, run: History, where: str) -> None:
     if set(fields) != set(run.fields):
         raise UserError(
             f"{where} holds {', '.join(sorted(fields))}, the files {', '.join(sorted(run.fields))}: "

@@ -21,9 +21,9 @@ from ..errors import UserError
 from ..ocean.grid import OceanGrid
 from ..physics.eos import expansion
 from ..physics.stratification import buoyancy_frequency, inverted_share, least_stable, strongly_unstable_volume
+from .history import EQUATION_UNKNOWN
 from .names import Names
 from .nemo import LAYOUT, open_netcdf
-from .run import EQUATION_UNKNOWN
 from .times import IDEAL_YEAR, SAME_SEASON, SECONDS_PER_DAY, days_apart, season_of_date, season_of_step
 
 STOPS, SPOILS, NOTE = "stops", "spoils", "note"

@@ -27,7 +27,7 @@ STANDARD_ROLES = {"time": "sample", "depth": "depth", "latitude": "y", "longitud
 
 
 @dataclass(frozen=True)
-class Frame:
+class Snapshot:
     """One state of one variable: ``values`` float64 in canonical units, and where the file marks land."""
 
     values: np.ndarray
@@ -188,7 +188,7 @@ class Source:
         """``horizontal``, south first."""
         return {k: v[::-1] if self.south_is_last else v for k, v in self.horizontal.items()}
 
-    def read(self, name: str, step: int) -> Frame:
+    def read(self, name: str, step: int) -> Snapshot:
         """State number ``step`` of a canonical variable; UserError when the file cannot be read."""
         raw, variable = self.variables[name]
         try:
@@ -210,7 +210,7 @@ class Source:
             values = np.divide(values, thickness, out=np.zeros_like(values), where=thickness > 0)
         scale, offset = self.names.conversion(name, raw, self.data[raw].attrs.get("units"), str(self.path))
         with np.errstate(invalid="ignore", over="ignore"):
-            return Frame(np.where(hole, np.nan, values * scale + offset), hole, zero)
+            return Snapshot(np.where(hole, np.nan, values * scale + offset), hole, zero)
 
     def divisor(self, variable: Variable) -> str | None:
         """Name of the thickness by which the stored field was multiplied, None where it was not."""

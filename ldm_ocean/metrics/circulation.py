@@ -8,12 +8,12 @@ from ..ocean.fields import EASTWARD, NORTHWARD, TEMPERATURE
 from ..physics.budget import kinetic_energy
 from ..physics.overturning import bottom_cell, northern_cell
 from ..physics.transport import corner_latitude, gyre_maximum, section_transport
-from .ocean import Ocean, between, need_water
+from .basin import Basin, between, need_water
 from .regions import Cell, DensityCell
 from .state import Scalar, State
 
 
-def circulation(ocean: Ocean) -> Iterator[Scalar]:
+def circulation(ocean: Basin) -> Iterator[Scalar]:
     """All that variables, equation of state and regions allow; UserError for a region without water."""
     if ocean.has(EASTWARD):
         yield from sections(ocean)
@@ -30,7 +30,7 @@ def circulation(ocean: Ocean) -> Iterator[Scalar]:
         yield Scalar("kinetic_energy", "J", energy)
 
 
-def sections(ocean: Ocean) -> Iterator[Scalar]:
+def sections(ocean: Basin) -> Iterator[Scalar]:
     """Eastward transports [Sv]."""
     for name, region in ocean.regions.sections.items():
         inside = ocean.rows(region.latitude)
@@ -45,7 +45,7 @@ def sections(ocean: Ocean) -> Iterator[Scalar]:
         yield Scalar(name, "Sv", flow)
 
 
-def gyres(ocean: Ocean) -> Iterator[Scalar]:
+def gyres(ocean: Basin) -> Iterator[Scalar]:
     """Maxima of the barotropic streamfunction [Sv]."""
     latitude = corner_latitude(ocean.grid["nav_lat"])
     for name, region in ocean.regions.gyres.items():
@@ -58,7 +58,7 @@ def gyres(ocean: Ocean) -> Iterator[Scalar]:
         yield Scalar(name, "Sv", maximum)
 
 
-def overturning_cell(ocean: Ocean, name: str, cell: Cell) -> Scalar:
+def overturning_cell(ocean: Basin, name: str, cell: Cell) -> Scalar:
     """Extreme of ψ(y, z) [Sv]; W points lie where they do in the deepest columns."""
     thickness = (ocean.grid["e3t"] * ocean.grid["tmask"]).max((1, 2))
     top, latitude = thickness.cumsum() - thickness, row_latitude(ocean)
@@ -68,7 +68,7 @@ def overturning_cell(ocean: Ocean, name: str, cell: Cell) -> Scalar:
     return Scalar(name, "Sv", lambda s: strength(s.overturning, top, latitude, cell.depth, cell.latitude))
 
 
-def density_cell(ocean: Ocean, name: str, cell: DensityCell) -> Scalar:
+def density_cell(ocean: Basin, name: str, cell: DensityCell) -> Scalar:
     """Extreme of ψ(y, σ) [Sv]."""
     classes, latitude = np.linspace(*cell.density, cell.classes), row_latitude(ocean)
     need_water(ocean.grid["vmask"][:, between(latitude, cell.latitude)], "overturning", name)
@@ -82,7 +82,7 @@ def density_cell(ocean: Ocean, name: str, cell: DensityCell) -> Scalar:
     return Scalar(name, "Sv", extreme)
 
 
-def heat_transports(ocean: Ocean) -> Iterator[Scalar]:
+def heat_transports(ocean: Basin) -> Iterator[Scalar]:
     """Northward heat transports [PW]."""
     for name, line in ocean.regions.heat_transports.items():
         row = int(abs(row_latitude(ocean) - line.latitude).argmin())
@@ -99,6 +99,6 @@ def energy(s: State) -> np.ndarray:
     return kinetic_energy(s[EASTWARD], s[NORTHWARD], s.volumes["u"], s.volumes["v"])
 
 
-def row_latitude(ocean: Ocean) -> np.ndarray:
+def row_latitude(ocean: Basin) -> np.ndarray:
     """Mean latitude [°N] of the V points of each row."""
     return corner_latitude(ocean.grid["nav_lat"]).mean(-1)

@@ -6,13 +6,13 @@ import numpy as np
 
 from ..ocean.fields import EASTWARD, NORTHWARD, SEA_LEVEL
 from ..physics import balance
-from .ocean import Ocean
+from .basin import Basin
 from .state import Scalar, State
 
 DAY = 86400.0  # s
 
 
-def consistency(ocean: Ocean) -> Iterator[Scalar]:
+def consistency(ocean: Basin) -> Iterator[Scalar]:
     """All that variables and equation of state allow."""
     if ocean.has(EASTWARD, NORTHWARD):
         if ocean.has_density:
@@ -22,7 +22,7 @@ def consistency(ocean: Ocean) -> Iterator[Scalar]:
         yield Scalar("wall_normal_flow", "m s-1", wall_normal_flow)
 
 
-def balances(ocean: Ocean) -> Iterator[Scalar]:
+def balances(ocean: Basin) -> Iterator[Scalar]:
     """Residuals from the first level below the wind-driven ones; a grid that ends above it has none."""
     grid, regions = ocean.grid, ocean.regions
     first, mesh = balance.deeper(grid.mesh, regions.balance.below)

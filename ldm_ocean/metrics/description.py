@@ -7,9 +7,9 @@ from ..errors import UserError, nearest
 from ..ocean.fields import SALINITY, TEMPERATURE, Fields
 from ..ocean.grid import OceanGrid
 from ..physics.budget import surface_heat_balance, surface_salt_balance
+from .basin import Basin
 from .config import EvaluateConfig
 from .diagnostics import Diagnostics
-from .ocean import Ocean
 from .regions import Flux
 from .scoring import jsonable
 
@@ -37,7 +37,7 @@ def score_states(data: xr.Dataset, config: EvaluateConfig) -> dict:
     return jsonable({"units": units, "settings": settings})
 
 
-def check_fluxes(fluxes: dict[str, Flux], data: xr.Dataset, ocean: Ocean) -> None:
+def check_fluxes(fluxes: dict[str, Flux], data: xr.Dataset, ocean: Basin) -> None:
     """UserError for a flux of a variable, or towards a target, that ``data`` does not hold."""
     for name, flux in fluxes.items():
         if flux.standard_name not in FLUXES or not ocean.has(flux.standard_name):
@@ -50,7 +50,7 @@ def check_fluxes(fluxes: dict[str, Flux], data: xr.Dataset, ocean: Ocean) -> Non
             raise UserError(f"flux {name!r}: {flux.target} has dimensions {', '.join(map(str, dims))}: give (y, x)")
 
 
-def surface_flux(states: np.ndarray, samples: xr.Dataset, flux: Flux, ocean: Ocean) -> np.ndarray:
+def surface_flux(states: np.ndarray, samples: xr.Dataset, flux: Flux, ocean: Basin) -> np.ndarray:
     """Area mean of the flux into the ocean of states (N, V, D, Y, X), (N,); NaN where the target is at a wet cell."""
     area, target = ocean.grid.area("t"), samples[flux.target].transpose(..., "y", "x").values
     surface = states[:, ocean.channels[flux.standard_name], 0].astype("float64")

@@ -12,10 +12,10 @@ import numpy as np
 from ..errors import UserError
 from ..ocean.fields import Fields
 from ..ocean.grid import OceanGrid
+from .basin import Basin
 from .circulation import circulation
 from .consistency import consistency
 from .hydrography import hydrography
-from .ocean import Ocean
 from .regions import Regions
 from .state import State
 
@@ -28,7 +28,7 @@ class Diagnostics:
     """
 
     def __init__(self, grid: OceanGrid, fields: Fields, regions: Regions):
-        self.ocean = Ocean(grid, fields, regions)
+        self.ocean = Basin(grid, fields, regions)
         self.units: dict[str, str] = {}
         self._scalars: dict[str, Callable[[State], np.ndarray]] = {}
         for name, unit, scalar in chain(hydrography(self.ocean), circulation(self.ocean), consistency(self.ocean)):

@@ -11,11 +11,11 @@ from ..physics.budget import heat_content, salt_content
 from ..physics.eos import equation_of_state
 from ..physics.mixed_layer import mixed_layer_depth
 from ..physics.stratification import least_stable, strongly_unstable_volume, unstable_volume
-from .ocean import Ocean, need_water
+from .basin import Basin, need_water
 from .state import Scalar, State
 
 
-def hydrography(ocean: Ocean) -> Iterator[Scalar]:
+def hydrography(ocean: Basin) -> Iterator[Scalar]:
     """All that variables, equation of state and regions allow; UserError for a region without water."""
     yield from box_means(ocean)
     yield from level_means(ocean)
@@ -29,7 +29,7 @@ def hydrography(ocean: Ocean) -> Iterator[Scalar]:
         yield Scalar("salt_content", "kg", lambda s: salt_content(s[SALINITY], s.volumes["t"]))
 
 
-def box_means(ocean: Ocean) -> Iterator[Scalar]:
+def box_means(ocean: Basin) -> Iterator[Scalar]:
     """Volume mean of every variable on T points, in its own unit."""
     grid = ocean.grid
     for name, region in ocean.regions.boxes.items():
@@ -44,7 +44,7 @@ def box_means(ocean: Ocean) -> Iterator[Scalar]:
                 yield Scalar(f"{name}.{f.name}", f.attrs.get("units", "1"), mean)
 
 
-def level_means(ocean: Ocean) -> Iterator[Scalar]:
+def level_means(ocean: Basin) -> Iterator[Scalar]:
     """Area means at a depth, in the variable's own unit."""
     depth, mask, area = ocean.grid["gdept"], ocean.grid["tmask"], ocean.grid.area("t")
     for name, region in ocean.regions.levels.items():
@@ -65,7 +65,7 @@ def level_means(ocean: Ocean) -> Iterator[Scalar]:
         yield Scalar(name, unit, mean)
 
 
-def stability(ocean: Ocean) -> Iterator[Scalar]:
+def stability(ocean: Basin) -> Iterator[Scalar]:
     """Share of the volume that is unstable, and the worst N²."""
     density, depth = equation_of_state(ocean.equation), ocean.grid["gdept"][:, None, None]
     volume = ocean.grid.volume("t")
@@ -75,7 +75,7 @@ def stability(ocean: Ocean) -> Iterator[Scalar]:
     yield Scalar("least_stable", "s-2", lambda s: least_stable(s.buoyancy_frequency, volume))
 
 
-def mixed_layers(ocean: Ocean) -> Iterator[Scalar]:
+def mixed_layers(ocean: Basin) -> Iterator[Scalar]:
     """Area means of mixed-layer depth [m]."""
     depth, mask, density = ocean.grid["gdept"], ocean.grid["tmask"], equation_of_state(ocean.equation)
     for name, region in ocean.regions.mixed_layers.items():

@@ -14,7 +14,7 @@ from ..physics.overturning import heat_transport, overturning, overturning_in_de
 from ..physics.stratification import buoyancy_frequency
 from ..physics.surface import moved
 from ..physics.transport import barotropic_streamfunction
-from .ocean import Ocean
+from .basin import Basin
 
 
 class State:
@@ -23,7 +23,7 @@ class State:
     Where the ocean's surface moves, the thicknesses of ``grid`` are those under the states' sea level, (..., D, Y, X).
     """
 
-    def __init__(self, values: np.ndarray, ocean: Ocean):
+    def __init__(self, values: np.ndarray, ocean: Basin):
         self.values, self.ocean, self.grid = values, ocean, ocean.grid
         if ocean.regions.moving_surface and ocean.has(SEA_LEVEL):
             mesh = moved(ocean.grid.mesh, self.sea_level, ocean.grid.periodic_x)

@@ -1,6 +1,6 @@
 """One self-contained HTML page about a trained model: what it saw, what it makes, how well, and from what."""
 
-from .inputs import Case, ReportInputs
+from .inputs import Example, ReportInputs
 from .page import write_report
 
-__all__ = ["Case", "ReportInputs", "write_report"]
+__all__ = ["Example", "ReportInputs", "write_report"]

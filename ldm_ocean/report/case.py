@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from ..ocean.fields import EASTWARD, NORTHWARD, SALINITY, TEMPERATURE
 from ..ocean.grid import OceanGrid
 from . import curves, figures, views
-from .inputs import Case, ReportInputs
+from .inputs import Example, ReportInputs
 
 
 def figure(drawn: Figure, caption: str, heading: str = "") -> str:
@@ -67,7 +67,7 @@ class States:
         return len(self.currents) == 2
 
 
-def case_section(case: Case, panels: ReportInputs) -> str:
+def case_section(case: Example, panels: ReportInputs) -> str:
     """HTML: the setting's parameters, maps, meridional section, profiles and streamfunction."""
     named = {"truth": case.truth, "reconstruction": case.reconstruction}
     states = States({k: v for k, v in named.items() if v is not None}, case.members, panels.grid, case.simulation)

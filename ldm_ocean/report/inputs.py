@@ -8,7 +8,7 @@ from ..ocean.grid import OceanGrid
 
 
 @dataclass(frozen=True)
-class Case:
+class Example:
     """One setting the model was asked for. Any state may be missing; ``members`` has a leading dimension ``member``.
 
     So has ``simulation``: other states of the same simulation and season, whose range is the band of chance.
@@ -33,7 +33,7 @@ class ReportInputs:
 
     grid: OceanGrid
     depths: tuple[float, ...]
-    cases: tuple[Case, ...] = ()
+    cases: tuple[Example, ...] = ()
     climatology: xr.Dataset | None = None
     metrics: dict = field(default_factory=dict)
     reconstruction: dict = field(default_factory=dict)

@@ -37,7 +37,7 @@ SERIES = "series"  # folder of the settings' long series, a data set of its own
 
 
 @dataclass(frozen=True)
-class Task:
+class Work:
     """One setting of a campaign, from the last equilibrium state in ``start`` (None: from rest)."""
 
     ocean: Ocean
@@ -71,13 +71,13 @@ class Task:
 class Outcome:
     """What a worker did of a task: years integrated in this call, whether it is over, and what the manifest keeps."""
 
-    task: Task
+    task: Work
     years: float
     over: bool
     record: dict
 
 
-def go_on(task: Task) -> Outcome:
+def go_on(task: Work) -> Outcome:
     """``CHUNK`` steps more of a setting; publishes its file once all is recorded."""
     began, model = time.process_time(), the_model(task.ocean)
     progress = Progress(task.work, lambda: _begin(task, model))
@@ -99,7 +99,7 @@ def go_on(task: Task) -> Outcome:
     return Outcome(task, years, False, record)
 
 
-def _step(task: Task, progress: Progress, model, grid: OceanGrid) -> bool:
+def _step(task: Work, progress: Progress, model, grid: OceanGrid) -> bool:
     """One look, or one recorded state; False where nothing is left to do."""
     ocean, schedule = task.ocean, task.ocean.schedule
     day, (least, most) = round(model.days(progress.state)), task.longest
@@ -122,7 +122,7 @@ def _step(task: Task, progress: Progress, model, grid: OceanGrid) -> bool:
     return True
 
 
-def _advance(task: Task, progress: Progress, model, days: float) -> np.ndarray:
+def _advance(task: Work, progress: Progress, model, days: float) -> np.ndarray:
     """``days`` on; the mean T on the way. ``progress.fields`` are then those of the new state."""
     from .model import to_canonical
 
@@ -133,11 +133,11 @@ def _advance(task: Task, progress: Progress, model, days: float) -> np.ndarray:
     return to_canonical(mean)
 
 
-def _begin(task: Task, model) -> dict:
+def _begin(task: Work, model) -> dict:
     """The state that a setting starts from; its days are counted from here."""
     if task.start is None:
         return model.initial()
-    from . import restart
+    from . import veros_restart
 
     mesh = xr.load_dataset(task.start.parent / "mesh.nc")
     states, grid = read_packed(task.start, mesh), OceanGrid.from_dataset(model.mesh())
@@ -145,10 +145,10 @@ def _begin(task: Task, model) -> dict:
     if mesh.tmask.shape != grid.shape:
         last = regrid(last.merge(mesh, combine_attrs="override").assign_attrs(mesh.attrs), grid)
     fields = {k: last[k].values[0] for k in FIELDS}
-    return restart.begin(model, fields, task.setting.parameters, task.setting.seed, 0)
+    return veros_restart.begin(model, fields, task.setting.parameters, task.setting.seed, 0)
 
 
-def _publish(task: Task, progress: Progress, model) -> None:
+def _publish(task: Work, progress: Progress, model) -> None:
     """The file of the setting, and that of its series; what was unfinished goes."""
     mesh, file = model.mesh(), f"{task.setting.name}{SUFFIX}"
     first = len(progress.labels) - task.series[0]
@@ -158,7 +158,7 @@ def _publish(task: Task, progress: Progress, model) -> None:
     remove(task.work)
 
 
-def _states(task: Task, progress: Progress, which: slice, mesh: xr.Dataset) -> xr.Dataset:
+def _states(task: Work, progress: Progress, which: slice, mesh: xr.Dataset) -> xr.Dataset:
     day, equilibrium = np.array(progress.labels[which]).T
     record = task.setting.record()
     coords = {
@@ -254,13 +254,13 @@ def simulate(
     parents = {s.name: s.parent for s in settings}
     ended = {s.name for s in settings if manifest.ended(s)}
     waiting = [s for s in settings if s.name not in ended]
-    tasks: list[Task] = []
+    tasks: list[Work] = []
     running: set[Future[Outcome]] = set()
-    years = sum(Task(ocean, s, out, out if s.parent or starts else None).years for s in waiting)
+    years = sum(Work(ocean, s, out, out if s.parent or starts else None).years for s in waiting)
     with progress_bar(round(years), "year") as bar, processes(workers, precision) as pool:
         while waiting or tasks or running:
             for setting in [s for s in waiting if s.parent is None or s.parent in ended]:
-                tasks.append(Task(ocean, setting, out, _start(setting, parents, out, starts)))
+                tasks.append(Work(ocean, setting, out, _start(setting, parents, out, starts)))
                 waiting.remove(setting)
             while tasks and len(running) < workers:
                 running.add(pool.submit(go_on, tasks.pop(0)))

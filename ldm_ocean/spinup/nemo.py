@@ -14,9 +14,9 @@ import xarray as xr
 
 from ..bar import bar
 from ..errors import UserError
+from ..io.history import History, read_history
 from ..io.namelist import numbers_of, time_step
 from ..io.nemo import LAYOUT, open_netcdf
-from ..io.run import Run, read_run
 from ..io.states import parameters_of
 from ..io.times import IDEAL_YEAR, SECONDS_PER_DAY
 from ..metrics.diagnostics import Diagnostics
@@ -58,9 +58,9 @@ class Reference:
         own = np.flatnonzero(self.store.setting.values == setting)
         return self.store.isel(sample=own) if len(own) else None
 
-    def read(self, files: list[Path]) -> Run:
+    def read(self, files: list[Path]) -> History:
         """Files of a run, on this grid and with these variables; UserError for any other."""
-        run = read_run(files, self.mesh, equation_of_state=self.equation_of_state)
+        run = read_history(files, self.mesh, equation_of_state=self.equation_of_state)
         mend = "give the states of this grid, and the mesh_mask of this run with --mesh"
         self.grid.check_same(OceanGrid.from_dataset(run.grid), f"the run in {files[0].parent}", mend)
         if lacking := [f.name for f in self.fields if f.name not in run.timeline]:
@@ -187,13 +187,13 @@ def _trajectory(run: Finished, end: Ending, by: Reference) -> tuple[Trajectory, 
     return Trajectory(means, years, shock, blown, end.step), notes
 
 
-def _stacked(state: dict[str, np.ndarray], output: Run, by: Reference) -> np.ndarray:
+def _stacked(state: dict[str, np.ndarray], output: History, by: Reference) -> np.ndarray:
     """(V, D, Y, X) float64 of one state."""
     data = {name: (("sample", *dims), state[name][None], attrs) for name, (dims, _, attrs) in output.fields.items()}
     return by.fields.stack(xr.Dataset(data), by.grid)[0].astype("float64")
 
 
-def _calendar(output: Run, run: Finished) -> tuple[np.ndarray, float]:
+def _calendar(output: History, run: Finished) -> tuple[np.ndarray, float]:
     """Number of the year of each output (N,), from 0, and the days between two, NaN where there is one."""
     steps = next(iter(output.timeline.values()))
     days = np.array([step.day for step in steps])

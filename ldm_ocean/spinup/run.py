@@ -149,7 +149,7 @@ def _laboratory(regions: Regions) -> Laboratory:
 
 def _begin(run: Run, folder: Path, laboratory: Laboratory) -> Record:
     """Through the restart file: what the model starts from is what a user would start it from."""
-    from ..simulate import restart
+    from ..simulate import veros_restart
 
     model, began = laboratory.model, time.process_time()
     if run.start is None:
@@ -158,8 +158,8 @@ def _begin(run: Run, folder: Path, laboratory: Laboratory) -> Record:
         with xr.open_dataset(run.start) as states:
             fields = {f.name: states[f.name].isel(sample=run.number).values for f in laboratory.fields}
         file = folder / f"{run.name}.restart.h5"
-        restart.write(file, model, restart.begin(model, fields, run.parameters, run.seed, run.day))
-        state = restart.read(file, model)
+        veros_restart.write(file, model, veros_restart.begin(model, fields, run.parameters, run.seed, run.day))
+        state = veros_restart.read(file, model)
     took = time.process_time() - began
     record = Record(state, restart_seconds=took, compile_seconds=laboratory.compile_seconds)
     start = laboratory.look(state)

@@ -28,7 +28,7 @@ STATE = "state.json"
 FILES = (*(f"{name}.safetensors" for name in TENSORS), STATE)
 
 
-class State(TypedDict):
+class Standing(TypedDict):
     """Where a run stands: samples seen, lowest validation loss, training losses not logged yet, and who trained."""
 
     samples: int
@@ -39,7 +39,9 @@ class State(TypedDict):
     processes: int
 
 
-def save(folder: Path, model: nn.Module, ema: EMA, optimiser: torch.optim.Optimizer, state: State, keep: int) -> Path:
+def save(
+    folder: Path, model: nn.Module, ema: EMA, optimiser: torch.optim.Optimizer, state: Standing, keep: int
+) -> Path:
     """Publish ``folder/<samples>``; keep the newest ``keep`` checkpoints. UserError when it cannot be written."""
     names: dict[torch.Tensor, str] = {p: n for n, p in model.named_parameters()}
     moments = {f"{names[p]}/{key}": value for p, entry in optimiser.state.items() for key, value in entry.items()}
@@ -114,7 +116,7 @@ def damage(path: Path) -> str:
     return f"{', '.join(differ) or SUMS} not as written"
 
 
-def load(path: Path, model: nn.Module, ema: EMA, optimiser: torch.optim.Optimizer) -> State:
+def load(path: Path, model: nn.Module, ema: EMA, optimiser: torch.optim.Optimizer) -> Standing:
     """Restore everything ``save`` wrote, in place; returns the state. UserError when schema or shapes differ."""
     try:
         state = dict(json.loads((path / STATE).read_bytes()))
@@ -135,7 +137,7 @@ def load(path: Path, model: nn.Module, ema: EMA, optimiser: torch.optim.Optimize
         entry = {k.rsplit("/", 1)[1]: v for k, v in moments.items() if k.rsplit("/", 1)[0] == name}
         if entry:
             optimiser.state[p] = {k: v if k == "step" else v.to(p.device) for k, v in entry.items()}
-    return cast(State, state)
+    return cast(Standing, state)
 
 
 def _schema(path: Path) -> object:

@@ -213,7 +213,7 @@ def _train(accelerator, share: tuple[int, int], task: Task, config: Train, run: 
         raise UserError(f"no validation loss was finite, {run / 'best'} was not published: look at data.validation")
 
 
-def _resume(accelerator, folder: Path, task, ema, optimiser, config) -> checkpoint.State:
+def _resume(accelerator, folder: Path, task, ema, optimiser, config) -> checkpoint.Standing:
     """Take up the newest undamaged checkpoint, the same one on every process; a new state where there is none."""
     processes = accelerator.num_processes
     choice = torch.zeros((), dtype=torch.long, device=accelerator.device)
@@ -224,7 +224,7 @@ def _resume(accelerator, folder: Path, task, ema, optimiser, config) -> checkpoi
             choice.fill_(int(newest.name))
     samples = int(broadcast(choice))
     if not samples:
-        return checkpoint.State(samples=0, best=math.inf, loss=0.0, steps=0, seed=config.seed, processes=processes)
+        return checkpoint.Standing(samples=0, best=math.inf, loss=0.0, steps=0, seed=config.seed, processes=processes)
     path = folder / f"{samples:010d}"
     state = checkpoint.load(path, task.model, ema, optimiser)
     if state["seed"] != config.seed:
@@ -263,7 +263,7 @@ def _due(samples: int, every: int, config: Train) -> bool:
     return samples // every > (samples - config.global_batch_size) // every
 
 
-def _validate(accelerator, task, ema, log, state: checkpoint.State, run) -> dict[str, str]:
+def _validate(accelerator, task, ema, log, state: checkpoint.Standing, run) -> dict[str, str]:
     """Score the averaged weights; publish them when they are the best so far. What the bar shows of it."""
     scores: dict[str, float] = {}
     if accelerator.is_main_process:

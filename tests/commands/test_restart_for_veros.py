@@ -34,10 +34,10 @@ def samples(tmp_path, monkeypatch):
 def test_every_member_is_in_its_file_to_the_last_bit_on_its_day(samples, tmp_path):
     write_states(samples, tmp_path / "samples.zarr")
     cli.main(["restart", "samples.zarr", "--out", "dino.restart.h5"])
-    from ldm_ocean.simulate import restart
+    from ldm_ocean.simulate import veros_restart
 
     for member in (0, 1):
-        state = restart.read(tmp_path / f"dino_m{member:03d}.restart.h5", the_model(Dino()))
+        state = veros_restart.read(tmp_path / f"dino_m{member:03d}.restart.h5", the_model(Dino()))
         fields = the_model(Dino()).snapshot(state)
         for name in FIELDS:
             own = samples[name].isel(member=member).values
@@ -68,12 +68,12 @@ def test_what_the_basin_cannot_start_from_is_refused_in_one_line(change, options
 @pytest.fixture
 def begun(samples, monkeypatch):
     """The fields that the basin would begin with; no model is compiled for it."""
-    from ldm_ocean.simulate import pool, restart
+    from ldm_ocean.simulate import pool, veros_restart
 
     mesh, seen = OceanGrid.from_dataset(samples).to_dataset(), []
     monkeypatch.setattr(pool, "the_model", lambda ocean: SimpleNamespace(mesh=lambda: mesh))
-    monkeypatch.setattr(restart, "begin", lambda model, fields, *_: seen.append(fields))
-    monkeypatch.setattr(restart, "write", lambda *_: None)
+    monkeypatch.setattr(veros_restart, "begin", lambda model, fields, *_: seen.append(fields))
+    monkeypatch.setattr(veros_restart, "write", lambda *_: None)
     return seen
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from ldm_ocean.io.run import read_run
+from ldm_ocean.io.history import read_history
 from ldm_ocean.metrics.config import load_config
 from ldm_ocean.metrics.description import score_states
 from ldm_ocean.ocean.grid import OceanGrid
@@ -36,7 +36,7 @@ def restart(mesh) -> xr.Dataset:
 @pytest.fixture(scope="module")
 def found() -> dict[str, float]:
     config = load_config(CONFIGS / "evaluate" / "dino-nemo.yaml")
-    own = score_states(read_run([RESTART], MESH, equation_of_state="seos").load("restart"), config)["settings"][
+    own = score_states(read_history([RESTART], MESH, equation_of_state="seos").load("restart"), config)["settings"][
         "restart"
     ]
     return {k: record["mean"] for k, record in own.items() if k != "samples"}
@@ -97,7 +97,7 @@ def test_contents_agree_with_xarray(mesh, restart, found):
 
 def test_cells_stretch_as_nemo_says_its_own_did():
     output = raw(NEMO / "DINO_1m_grid_T.nc")
-    data = read_run([NEMO / "DINO_1m_grid_T.nc"], MESH).load("means")
+    data = read_history([NEMO / "DINO_1m_grid_T.nc"], MESH).load("means")
     grid = OceanGrid.from_dataset(data)
     ours = moved(grid.mesh, np.nan_to_num(data.ssh.values.astype("float64")), grid.periodic_x)["e3t"]
     wet = np.broadcast_to(grid["tmask"], ours.shape)

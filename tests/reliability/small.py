@@ -30,7 +30,7 @@ def parts(seed: int = 0) -> tuple[nn.Module, EMA, torch.optim.Optimizer]:
 
 def save(folder: Path, samples: int, keep: int = 2) -> Path:
     """A checkpoint whose contents follow from ``samples``."""
-    state = checkpoint.State(samples=samples, best=1.0, loss=0.0, steps=0, seed=0, processes=1)
+    state = checkpoint.Standing(samples=samples, best=1.0, loss=0.0, steps=0, seed=0, processes=1)
     return checkpoint.save(folder, *parts(samples), state, keep)
 
 

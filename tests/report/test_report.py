@@ -10,7 +10,7 @@ from matplotlib.colors import to_rgba
 
 from ldm_ocean.errors import UserError
 from ldm_ocean.ocean.grid import MESH, OceanGrid
-from ldm_ocean.report import Case, ReportInputs, curves, dots, figures, tables, views, write_report
+from ldm_ocean.report import Example, ReportInputs, curves, dots, figures, tables, views, write_report
 from ldm_ocean.report.quicklook import plot
 
 DEPTH, ROWS, COLUMNS = 4, 6, 5
@@ -58,7 +58,9 @@ def inputs(grid):
     return ReportInputs(
         grid,
         depths=(0.0, 240.0, 1e4),
-        cases=(Case("test-00", {"rn_ztau0": 0.2}, 0.25, state(0), state(1), state(2, members=3), state(4, members=2)),),
+        cases=(
+            Example("test-00", {"rn_ztau0": 0.2}, 0.25, state(0), state(1), state(2, members=3), state(4, members=2)),
+        ),
         climatology=state(3),
         metrics={
             "units": {"toce": "degC", "channel": "Sv"},
@@ -179,18 +181,18 @@ def test_one_member_has_no_spread(short, tmp_path):
 def test_a_page_of_a_grid_alone_is_still_a_page(grid, tmp_path):
     text = write_report(tmp_path / "r.html", ReportInputs(grid, (0.0,))).read_text()
     assert "<h1>" in text and "<h2>" not in text
-    empty = ReportInputs(grid, (0.0,), cases=(Case("x", {}),), training={"a": [{"samples": 1}]})
+    empty = ReportInputs(grid, (0.0,), cases=(Example("x", {}),), training={"a": [{"samples": 1}]})
     assert "No states were given" in write_report(tmp_path / "r.html", empty).read_text()
 
 
 def test_temperature_alone_makes_a_report_without_currents(short, tmp_path):
-    case = Case("x", {}, truth=state(0)[["toce"]])
+    case = Example("x", {}, truth=state(0)[["toce"]])
     text = write_report(tmp_path / "r.html", replace(short, cases=(case,))).read_text()
     assert "Meridional section" in text and "Barotropic" not in text and "speed" not in text
 
 
 def test_states_of_another_grid_are_refused_in_one_line(short, tmp_path):
-    case = Case("x", {}, truth=state(0).isel(y=slice(1, None)))
+    case = Example("x", {}, truth=state(0).isel(y=slice(1, None)))
     with pytest.raises(UserError, match="the grid"):
         write_report(tmp_path / "r.html", replace(short, cases=(case,)))
     assert not list(tmp_path.iterdir())

@@ -7,7 +7,7 @@ import pytest
 pytest.importorskip("veros")
 
 from ldm_ocean.errors import UserError
-from ldm_ocean.io.run import read_run
+from ldm_ocean.io.history import read_history
 from ldm_ocean.simulate.dino import Dino
 from ldm_ocean.simulate.ocean import DAY as SECONDS
 from ldm_ocean.simulate.pool import the_model
@@ -31,17 +31,17 @@ def fields(model):
 
 @pytest.fixture(scope="module")
 def begun(model, fields):
-    from ldm_ocean.simulate import restart
+    from ldm_ocean.simulate import veros_restart
 
-    return restart.begin(model, fields, PARAMETERS, SEED, DAY)
+    return veros_restart.begin(model, fields, PARAMETERS, SEED, DAY)
 
 
 @pytest.fixture(scope="module")
 def file(model, begun, tmp_path_factory):
-    from ldm_ocean.simulate import restart
+    from ldm_ocean.simulate import veros_restart
 
     path = tmp_path_factory.mktemp("veros") / "dino.restart.h5"
-    restart.write(path, model, begun)
+    veros_restart.write(path, model, begun)
     return path
 
 
@@ -57,10 +57,10 @@ def test_the_state_begins_on_its_day_of_the_year(begun):
 
 def test_what_follows_from_the_fields_is_what_the_model_itself_makes_of_them(model):
     """Of a state of the model: its own density, stability and vertical velocity, not those of an ocean at rest."""
-    from ldm_ocean.simulate import restart
+    from ldm_ocean.simulate import veros_restart
 
     ran, _ = model.advance(model.initial(), PARAMETERS, SEED, 10)
-    begun = restart.begin(model, model.snapshot(ran), PARAMETERS, SEED, DAY)
+    begun = veros_restart.begin(model, model.snapshot(ran), PARAMETERS, SEED, DAY)
     for name in ("rho", "Hd", "int_drhodT", "Nsqr", "w"):
         own, theirs = np.asarray(ran[name])[2:-2, 2:-2, ..., 1], np.asarray(begun[name])[2:-2, 2:-2, ..., 1]
         assert np.abs(own).max() > 0
@@ -77,10 +77,10 @@ def test_the_first_step_is_an_euler_step(model, begun):
 
 
 def test_a_run_from_the_file_is_the_run_that_was_never_interrupted(model, begun, file):
-    from ldm_ocean.simulate import restart
+    from ldm_ocean.simulate import veros_restart
 
     straight, _ = model.advance(begun, PARAMETERS, SEED, 5)
-    resumed, _ = model.advance(restart.read(file, model), PARAMETERS, SEED, 5)
+    resumed, _ = model.advance(veros_restart.read(file, model), PARAMETERS, SEED, 5)
     for name, values in straight.items():
         assert np.array_equal(np.asarray(values), np.asarray(resumed[name])), name
 
@@ -89,18 +89,18 @@ def test_states_from_anywhere_have_the_types_that_one_compilation_serves(model, 
     """Weakly typed numbers count as another type: the model would be compiled again, at the cost of the first run."""
     import jax
 
-    from ldm_ocean.simulate import restart
+    from ldm_ocean.simulate import veros_restart
 
     def types(state: dict) -> dict:
         return {k: (v.shape, v.dtype, v.weak_type) for k, v in jax.eval_shape(dict, state).items()}
 
     monkeypatch.setattr(model, "advance", lambda state, *_: (state, None))  # the trial run, which would compile
-    begun = restart.begin(model, model.snapshot(model.initial()), PARAMETERS, SEED, DAY)
-    restart.write(tmp_path / "a.restart.h5", model, begun)
+    begun = veros_restart.begin(model, model.snapshot(model.initial()), PARAMETERS, SEED, DAY)
+    veros_restart.write(tmp_path / "a.restart.h5", model, begun)
     Record(begun).save(tmp_path / "a.npz")
     loaded = Record.load(tmp_path / "a.npz").state
     expected = types(model.initial())
-    for state in (begun, restart.read(tmp_path / "a.restart.h5", model), loaded):
+    for state in (begun, veros_restart.read(tmp_path / "a.restart.h5", model), loaded):
         assert types(state) == expected
 
 
@@ -118,7 +118,7 @@ def test_veros_itself_takes_the_file(file, begun, tmp_path, monkeypatch):
 
 
 def test_a_file_that_stopped_at_another_time_level_is_turned(model, file, begun, tmp_path):
-    from ldm_ocean.simulate import restart
+    from ldm_ocean.simulate import veros_restart
 
     turned = tmp_path / "turned.restart.h5"
     turned.write_bytes(file.read_bytes())
@@ -129,7 +129,7 @@ def test_a_file_that_stopped_at_another_time_level_is_turned(model, file, begun,
                 data[...] = np.roll(data[...], 1, -1)
         for name in ("taum1", "tau", "taup1"):
             core[name][...] = (int(core[name][()]) + 1) % 3
-    again = restart.read(turned, model)
+    again = veros_restart.read(turned, model)
     assert np.array_equal(np.asarray(again["temp"]), np.asarray(begun["temp"]))
 
 
@@ -137,14 +137,14 @@ def test_the_reader_of_states_finds_the_fields_in_the_file(model, fields, file, 
     mesh = model.mesh().assign_attrs(setup_settings="{}")
     path = tmp_path / "mesh_mask.nc"
     mesh.to_netcdf(path)
-    states = read_run([file], path, variables=["toce", "soce", "uoce", "voce"]).load("dino")
+    states = read_history([file], path, variables=["toce", "soce", "uoce", "voce"]).load("dino")
     for name in ("toce", "soce", "uoce", "voce"):
         assert np.array_equal(states[name].values[0], fields[name].astype("float32"), equal_nan=True), name
 
 
 @pytest.mark.parametrize("harm", ["truncated", "lacking", "missing"])
 def test_a_broken_restart_is_named(model, file, tmp_path, harm):
-    from ldm_ocean.simulate import restart
+    from ldm_ocean.simulate import veros_restart
 
     broken = tmp_path / "broken.restart.h5"
     if harm == "truncated":
@@ -154,12 +154,12 @@ def test_a_broken_restart_is_named(model, file, tmp_path, harm):
         with h5py.File(broken, "r+") as f:
             del f["core"]["tke"]
     with pytest.raises(UserError, match="tke" if harm == "lacking" else "broken.restart.h5"):
-        restart.read(broken, model)
+        veros_restart.read(broken, model)
 
 
 def test_halo_and_levels_are_undone_by_the_way_back():
     from ldm_ocean.simulate.model import to_canonical
-    from ldm_ocean.simulate.restart import with_halo
+    from ldm_ocean.simulate.veros_restart import with_halo
 
     field = np.arange(np.prod(Dino().shape), dtype=float).reshape(Dino().shape)
     assert np.array_equal(to_canonical(with_halo(field)), field)

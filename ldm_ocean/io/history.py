@@ -16,7 +16,7 @@ from . import mesh as meshes
 from . import veros
 from .checks import check_grid, check_values, shape_of
 from .names import Names
-from .source import Frame, Source, open_source
+from .source import Snapshot, Source, open_source
 
 EQUATION_UNKNOWN = f"what needs density is left out, give --equation-of-state ({', '.join(EQUATIONS)})"
 
@@ -31,7 +31,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Run:
+class History:
     """The open files of one simulation: canonical mesh, steps of each variable, whether overlap columns are ``cut``.
 
     ``seasons``: share of the year of each state, NaN where the files do not tell. ``guessed``: cell sizes follow from
@@ -68,7 +68,7 @@ class Run:
                 step, mask = steps[number], masks[name] if self.names.variables[name].deep else masks[name][0]
                 frame = step.source.read(name, step.index)
                 if self.cut:
-                    frame = Frame(*(a[..., 1:-1] for a in (frame.values, frame.hole, frame.zero)))
+                    frame = Snapshot(*(a[..., 1:-1] for a in (frame.values, frame.hole, frame.zero)))
                 check_values(frame, name, self.names, mask, f"{step.source.path}, step {step.index}")
                 state[name] = np.where(mask, frame.values, np.nan).astype("float32")
             yield state, float(self.seasons[number])
@@ -85,11 +85,11 @@ class Run:
         return self.grid.assign(data).assign_coords(coords | {"season": ("sample", np.array(seasons))})
 
 
-def read_run(
+def read_history(
     sources: list[Path], mesh: Path | None = None, mapping: Path | None = None,
     variables: list[str] | None = None, equation_of_state: str | None = None,
     season: float | list[float] | str | None = None,
-) -> Run:  # fmt: skip
+) -> History:  # fmt: skip
     """Open the files of one simulation.
 
     Files that hold different variables are joined by time, files that hold the same ones are put one after another.
@@ -121,7 +121,7 @@ def read_run(
     elif {"toce", "soce"} <= timeline.keys():
         warnings.warn(f"the files tell no equation of state: {EQUATION_UNKNOWN}", stacklevel=2)
     seasons = _dated(timeline) if season is None else _told(season, timeline)
-    return Run(grid, timeline, seasons, names, cut, guessed)
+    return History(grid, timeline, seasons, names, cut, guessed)
 
 
 def _timeline(sources: list[Source], names: Names, wanted: list[str] | None) -> dict[str, list[Step]]:

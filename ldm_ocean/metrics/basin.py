@@ -13,7 +13,7 @@ from .regions import Regions
 
 
 @dataclass(frozen=True)
-class Ocean:
+class Basin:
     """Without a known equation of state of the grid's model there is nothing about density."""
 
     grid: OceanGrid
