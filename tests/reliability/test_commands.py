@@ -228,7 +228,7 @@ def test_the_second_of_two_on_one_output_is_refused_in_one_line_before_the_work(
 def test_a_failed_command_leaves_its_old_output_as_it_was(place, monkeypatch):
     cli.main([str(a) for a in evaluate(place)])
     before = contents(place.folder / "m.json")
-    monkeypatch.setattr("ldm_ocean.metrics.description.score_states", lambda *_: {"wind": float("nan")})
+    monkeypatch.setattr("ldm_ocean.metrics.evaluation.score_states", lambda *_: {"wind": float("nan")})
     with pytest.raises(ValueError, match="JSON"):
         cli.main([str(a) for a in evaluate(place)])
     assert contents(place.folder / "m.json") == before and json.loads((place.folder / "m.json").read_text())
