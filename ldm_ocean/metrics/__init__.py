@@ -1,6 +1,6 @@
 """Scores: pure kernels, their accumulators, baselines to beat, and diagnostics of one state."""
 
-from .accumulators import EnsembleScore, RankHistogram, StateError
+from .accumulators import EnsembleScore, StateError
 from .baselines import BASELINES, Baselines, Climatology, NearestSetting
 from .diagnostics import Diagnostics, Regions
 from .eof import EofGaussianProcess, EofRegression
@@ -14,7 +14,6 @@ __all__ = [
     "EofGaussianProcess",
     "EofRegression",
     "NearestSetting",
-    "RankHistogram",
     "Regions",
     "StateError",
 ]

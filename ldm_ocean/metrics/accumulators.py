@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from .kernels import CELLS, energy_score, fair_crps, rank_histogram, ratio, spread_and_skill
+from .kernels import CELLS, energy_score, fair_crps, ratio, spread_and_skill
 
 
 class _Sums(Metric):
@@ -120,30 +120,3 @@ class EnsembleScore(_Sums):
             "crps_by_level": crps,
             "spread_skill_by_level": ratio(spread, skill).sqrt(),
         }
-
-
-class RankHistogram(Metric):
-    """Share of the volume where m members lie below the truth, of ensembles of one size."""
-
-    full_state_update = False
-    volumes: Tensor
-    ranks: Tensor
-    count: Tensor
-
-    def __init__(self, volumes: Tensor, members: int):
-        """``volumes`` (V, D, Y, X) [m³], 0 on land."""
-        super().__init__()
-        self.register_buffer("volumes", volumes.double(), persistent=False)
-        self.add_state("ranks", torch.zeros(len(volumes), members + 1, dtype=torch.float64), dist_reduce_fx="sum")
-        self.add_state("count", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
-
-    def update(self, ensemble: Tensor, truth: Tensor):
-        """Members first: (M, N, V, D, Y, X) against (N, V, D, Y, X)."""
-        pairs = zip(ensemble.unbind(2), truth.double().unbind(1), self.volumes, strict=True)
-        shares = torch.stack([rank_histogram(x.double(), y, volume) for x, y, volume in pairs])
-        self.ranks = self.ranks + len(truth) * shares
-        self.count += len(truth)
-
-    def compute(self) -> dict[str, Tensor]:
-        """``rank_histogram`` (V, M + 1), each row summing to one; flat if reliable."""
-        return {"rank_histogram": self.ranks / self.count}

@@ -86,21 +86,6 @@ def spread_and_skill(ensemble, truth):
     return (count + 1) / (count - 1) * variance, (mean - truth) ** 2
 
 
-def spread_skill_ratio(ensemble, truth, weights, axes=FIELD):
-    """√(Σ w (M+1)/(M−1) σ_M² / Σ w (mean − truth)²), dimensionless."""
-    spread, skill = spread_and_skill(ensemble, truth)
-    return ratio((weights * spread).sum(axes), (weights * skill).sum(axes)) ** 0.5
-
-
-def rank_histogram(ensemble, truth, weights):
-    """Share of the weight where m members lie below the truth, (M + 1,); flat if reliable. Ties count as above."""
-    below = (ensemble < truth).sum(0)
-    weights = weights + 0.0 * truth
-    counts = [(weights * (below == m)).sum() for m in range(_members(ensemble) + 1)]
-    stack = torch.stack if isinstance(truth, torch.Tensor) else np.stack
-    return stack(counts) / weights.sum()
-
-
 def coverage(ensemble, truth, weights, p, axes=FIELD):
     """Share of the weight where the central interval that should hold the truth with probability ``p`` does so.
 

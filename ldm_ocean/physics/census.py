@@ -9,18 +9,7 @@ Cells come flat, (n,), with their volumes [m³]; land has volume 0 and finite va
 
 import math
 
-import numpy as np
-
 from .arrays import module
-
-
-def ts_histogram(temperature, salinity, volume, temperature_edges, salinity_edges):
-    """Share of the volume in each class, (temperature class, salinity class); numpy.
-
-    It sums to one less the share of the water beyond the edges, which increase and include their last value.
-    """
-    counts, _, _ = np.histogram2d(temperature, salinity, (temperature_edges, salinity_edges), weights=volume)
-    return counts / volume.sum()
 
 
 def wasserstein(x, y, volume_x, volume_y):

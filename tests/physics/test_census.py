@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ldm_ocean.physics.census import sliced_wasserstein, ts_histogram, wasserstein
+from ldm_ocean.physics.census import sliced_wasserstein, wasserstein
 
 KINDS = ["numpy", "torch"]
 
@@ -18,18 +18,6 @@ def to(kind, *arrays):
 def water(seed, n=200):
     rng = np.random.default_rng(seed)
     return np.stack([rng.uniform(0, 25, n), rng.uniform(34, 37, n)], 1), rng.uniform(0, 2, n)
-
-
-def test_two_waters_fill_two_classes_by_their_volume_and_land_none():
-    t, s = np.array([2.5, 2.6, 20.5, 99.0]), np.array([34.5, 34.6, 36.5, 0.0])
-    share = ts_histogram(t, s, np.array([1.0, 2.0, 5.0, 0.0]), np.arange(0, 31), np.arange(33, 39))
-    assert share[2, 1] == pytest.approx(3 / 8) and share[20, 3] == pytest.approx(5 / 8)
-    assert np.count_nonzero(share) == 2
-
-
-def test_water_beyond_the_edges_is_missing_from_the_sum():
-    t, s = np.array([1.0, 50.0]), np.array([35.0, 35.0])
-    assert ts_histogram(t, s, np.array([3.0, 1.0]), [0, 10], [30, 40]).sum() == pytest.approx(0.75)
 
 
 @pytest.mark.parametrize("kind", KINDS)

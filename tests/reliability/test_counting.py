@@ -12,7 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ldm_ocean.metrics import EnsembleScore, RankHistogram, StateError
+from ldm_ocean.metrics import EnsembleScore, StateError
 
 from ..metrics.test_metrics import SHAPE, accumulate, draw, same
 
@@ -28,7 +28,6 @@ def test_scores_are_the_same_whatever_the_batches_and_ranks(cuts):
     parts = [slice(a, b) for a, b in itertools.pairwise(bounds)]
     for new, arguments in (
         (lambda: EnsembleScore(w), lambda s: (ensemble[:, s], truth[s])),
-        (lambda: RankHistogram(w, 3), lambda s: (ensemble[:, s], truth[s])),
         (lambda: StateError(w, truth.mean(0)), lambda s: (ensemble[0, s], truth[s])),
     ):
         whole = accumulate(new(), [arguments(slice(None))]).compute()
