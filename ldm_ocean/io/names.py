@@ -19,6 +19,7 @@ from pathlib import Path
 import yaml
 
 from ..errors import UserError, nearest
+from ..ocean.fields import PLAUSIBLE
 from . import schema
 
 ROLES = ("sample", "depth", "y", "x")
@@ -64,7 +65,9 @@ class Names:
     def load(cls, mapping: Path | None = None) -> "Names":
         """The shipped table, with the user's ``mapping`` on top; UserError for keys it does not know."""
         table = yaml.safe_load(files(__package__).joinpath("names.yaml").read_text())
-        variables = {k: Variable(**v) for k, v in table["variables"].items()}
+        variables = {
+            k: Variable(**v, range=PLAUSIBLE.get(v["attrs"]["standard_name"])) for k, v in table["variables"].items()
+        }
         dimensions = {name: role for role, names in table["dimensions"].items() for name in names}
         names = cls(
             variables,

@@ -14,23 +14,29 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import netCDF4
 import numpy as np
 
 from ..errors import UserError
 from ..ocean.grid import OceanGrid
+from ..physics.currents import TOO_FAST, courant_number
 from ..physics.eos import expansion
-from ..physics.stratification import buoyancy_frequency, inverted_share, least_stable, strongly_unstable_volume
+from ..physics.stratification import (
+    MUCH_INVERTED,
+    buoyancy_frequency,
+    inverted_share,
+    least_stable,
+    strongly_unstable_volume,
+)
 from .history import EQUATION_UNKNOWN
 from .names import Names
 from .nemo import LAYOUT, open_netcdf
+from .restart_file import CANONICAL, Restart
 from .times import IDEAL_YEAR, SAME_SEASON, SECONDS_PER_DAY, days_apart, season_of_date, season_of_step
 
 STOPS, SPOILS, NOTE = "stops", "spoils", "note"
 PIECE = re.compile(r"_\d+\.nc$")
 ONE_STEP = 5e-3
 NEUTRAL = -1e-8  # s⁻², what mixed layers have
-MUCH_INVERTED = 10.0  # % of the stratification; what is generated has up to 1 unless it is stabilised
 
 
 @dataclass(frozen=True)
@@ -42,62 +48,6 @@ class Finding:
 
     def __str__(self) -> str:
         return f"{self.kind}: {self.text}"
-
-
-@dataclass(frozen=True)
-class Restart:
-    """An open restart and the grid that it should fit; ``rdt``: time step [s], None where nobody tells."""
-
-    path: Path
-    data: netCDF4.Dataset
-    grid: OceanGrid
-    rdt: float | None
-    names: Names
-
-    def has(self, name: str) -> bool:
-        return name in self.data.variables
-
-    def missing(self, names: list[str]) -> list[str]:
-        return [k for k in names if not self.has(k)]
-
-    def scalar(self, name: str) -> float:
-        return float(np.ravel(self.data[name][...])[0])
-
-    def mask(self, name: str) -> np.ndarray:
-        """Water of a field of the restart, (depth, y, x) or (y, x); turbulence and forcing count by T cells."""
-        if name not in CANONICAL:
-            return self.grid["tmask"] if name in DEEP else self.grid["tmask"][0]
-        variable = self.names.variables[CANONICAL[name]]
-        mask = self.grid[f"{variable.point}mask"]
-        return mask if variable.deep else mask[0]
-
-    def fits(self, name: str) -> bool:
-        """Whether a field is there in the mesh's shape."""
-        shape = self.mask(name).shape
-        return self.has(name) and self.data[name].shape in (shape, (1, *shape))
-
-    def values(self, name: str) -> np.ndarray:
-        """As NEMO reads them, float64 (depth, y, x) or (y, x)."""
-        variable = self.data[name]
-        raw = np.asarray(variable[...], "float64")
-        raw = raw * getattr(variable, "scale_factor", 1.0) + getattr(variable, "add_offset", 0.0)
-        return raw.reshape(self.mask(name).shape)
-
-    def read(self) -> list[str]:
-        """Names of the fields that are there and that NEMO reads: of the step before none without its sea level."""
-        skipped = () if self.has(LAYOUT["forward_without"]) else BEFORE
-        return [name for name in FIELDS if self.has(name) and name not in skipped]
-
-    def fields(self) -> list[str]:
-        """Of T, S, u, v and sea level, now and before, those that NEMO reads and that have the mesh's shape."""
-        return [name for name in self.read() if name in CANONICAL and self.fits(name)]
-
-
-CANONICAL = {raw: name for name, raw in LAYOUT["now"].items()}
-CANONICAL |= {LAYOUT["before"][raw]: name for raw, name in CANONICAL.items()}
-DEEP = {*LAYOUT["turbulence"], LAYOUT["light"]}
-BEFORE = {*LAYOUT["before"].values(), *LAYOUT["beside_before"], LAYOUT["light"]}
-FIELDS = tuple(dict.fromkeys([*CANONICAL, *LAYOUT["turbulence"], *LAYOUT["beside_before"], LAYOUT["light"]]))
 
 
 def check_restart(path: Path, grid: OceanGrid, rdt: float | None = None) -> list[Finding]:
@@ -272,10 +222,9 @@ def currents_are_slow_enough(r: Restart):
     u, v = (LAYOUT["now"][k] for k in ("uoce", "voce"))
     if not (r.rdt and r.fits(u) and r.fits(v)):
         return
-    east = np.abs(np.nan_to_num(r.values(u))) / r.grid["e1u"] * r.mask(u)
-    north = np.abs(np.nan_to_num(r.values(v))) / r.grid["e2v"] * r.mask(v)
-    courant = r.rdt * (east + north)
-    if (fast := courant >= 1).any():
+    east, north = (np.where(r.mask(k), np.nan_to_num(r.values(k)), 0) for k in (u, v))
+    courant = courant_number(east, north, r.grid, r.rdt)
+    if (fast := courant >= TOO_FAST).any():
         yield STOPS, f"currents cross {courant.max():.2g} cells in one step of {r.rdt:g} s at {_cells(fast)}"
 
 

@@ -17,6 +17,13 @@ from .grid import OceanGrid
 TEMPERATURE, SALINITY = "sea_water_potential_temperature", "sea_water_salinity"  # CF standard names
 EASTWARD, NORTHWARD = "sea_water_x_velocity", "sea_water_y_velocity"
 SEA_LEVEL = "sea_surface_height_above_geoid"
+PLAUSIBLE = {  # standard name → what any ocean has, in the canonical unit
+    TEMPERATURE: (-5.0, 45.0),
+    SALINITY: (0.01, 50.0),
+    EASTWARD: (-10.0, 10.0),
+    NORTHWARD: (-10.0, 10.0),
+    SEA_LEVEL: (-20.0, 20.0),
+}
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,9 @@
 """What a model would stumble over in a state, looked at before it starts.
 
-    unstable_volume   share of the water under heavier water [%]
-    cfl               max(|u| / e1, |v| / e2) Δt, which explicit advection needs below one
-    sea_level         mean of η over the area [m]: a volume of water that the model will never lose
-    emptied           max −η / H, how far a column is towards dry: at one the run ends
+    inverted    Σ V|N²|[N² < 0] / Σ V|N²|, how much of the stratification is upside down [%]
+    cfl         max(|u| / e1 + |v| / e2) Δt, which explicit advection needs below one
+    sea_level   mean of η over the area [m]: a volume of water that the model will never lose
+    emptied     max −η / H, how far a column is towards dry: at one the run ends
 
 Nothing here knows how the state was made.
 """
@@ -14,13 +14,12 @@ import numpy as np
 import xarray as xr
 
 from ..errors import UserError
-from ..physics.eos import equation_of_state
-from ..physics.stratification import unstable_volume
-from .fields import EASTWARD, NORTHWARD, SALINITY, SEA_LEVEL, TEMPERATURE, Fields
+from ..physics.currents import TOO_FAST, courant_number
+from ..physics.eos import expansion
+from ..physics.stratification import MUCH_INVERTED, buoyancy_frequency, inverted_share
+from .fields import EASTWARD, NORTHWARD, PLAUSIBLE, SALINITY, SEA_LEVEL, TEMPERATURE, Fields
 from .grid import OceanGrid
 
-RANGES = {TEMPERATURE: (-5.0, 45.0), SALINITY: (0.01, 50.0), EASTWARD: (-10.0, 10.0), NORTHWARD: (-10.0, 10.0)}
-MOST_UNSTABLE = 10.0  # [%]; free-running coarse oceans show up to 4
 MOST_SEA_LEVEL = 0.1  # [m]
 
 
@@ -42,18 +41,18 @@ def preflight(state: xr.Dataset, step_seconds: float) -> Preflight:
     stops = [
         f"{f.name} is {values.min():.4g} to {values.max():.4g}, beyond {low:g} to {high:g}"
         for f, field, mask in zip(fields, x, masks, strict=True)
-        for low, high in [RANGES.get(f.attrs.get("standard_name", ""), (-np.inf, np.inf))]
+        for low, high in [PLAUSIBLE.get(f.attrs.get("standard_name", ""), (-np.inf, np.inf))]
         for values in [field[mask]]
         if values.min() < low or values.max() > high
     ]
     numbers = _numbers(own, grid, step_seconds)
-    if numbers.get("cfl", 0.0) >= 1:
+    if numbers.get("cfl", 0.0) >= TOO_FAST:
         stops.append(f"currents cross {numbers['cfl']:.2f} cells a step: shorten the step, or mend the state")
     if numbers.get("emptied", 0.0) >= 1:
         stops.append("a column of water is dry: its sea level lies below its floor")
     warns = []
-    if numbers.get("unstable_volume", 0.0) > MOST_UNSTABLE:
-        warns.append(f"{numbers['unstable_volume']:.1f} % of the volume is unstable: --fix stabilises it")
+    if numbers.get("inverted", 0.0) > MUCH_INVERTED:
+        warns.append(f"{numbers['inverted']:.1f} % of the stratification is upside down: --fix stabilises it")
     if abs(numbers.get("sea_level", 0.0)) > MOST_SEA_LEVEL:
         warns.append(f"mean sea level is {numbers['sea_level']:+.2f} m: the volume of water is not the model's")
     return Preflight(numbers, stops, warns)
@@ -62,11 +61,11 @@ def preflight(state: xr.Dataset, step_seconds: float) -> Preflight:
 def _numbers(own: dict, grid: OceanGrid, step_seconds: float) -> dict[str, float]:
     out = {}
     if grid.equation_of_state and {TEMPERATURE, SALINITY} <= own.keys():
-        depth, density = grid["gdept"][:, None, None], equation_of_state(grid.equation_of_state)
-        out["unstable_volume"] = unstable_volume(own[TEMPERATURE], own[SALINITY], depth, grid.volume(), density)
+        water = own[TEMPERATURE], own[SALINITY], grid["gdept"][:, None, None]
+        frequency = buoyancy_frequency(*water, expansion(grid.equation_of_state))
+        out["inverted"] = inverted_share(frequency, grid.volume())
     if {EASTWARD, NORTHWARD} <= own.keys():
-        crossed = np.abs(own[EASTWARD]) / grid["e1u"], np.abs(own[NORTHWARD]) / grid["e2v"]
-        out["cfl"] = step_seconds * max(c.max() for c in crossed)
+        out["cfl"] = courant_number(own[EASTWARD], own[NORTHWARD], grid, step_seconds).max()
     if SEA_LEVEL in own:
         eta, wet = own[SEA_LEVEL][0], grid["tmask"][0]
         out["sea_level"] = np.average(eta[wet], weights=grid.area()[wet])

@@ -19,7 +19,13 @@ from .barotropic import PLANE, conjugate_gradients
 from .cgrid import onto_u, onto_v
 from .transport import corner_latitude
 
+TOO_FAST = 1.0  # Courant number from which explicit advection is unstable
 WEIGHT = 1.0  # β: takes generated states to the residual that simulated ones have
+
+
+def courant_number(u, v, mesh, step: float):
+    """(|u| / e1 + |v| / e2) Δt of currents [m/s] (..., depth, y, x) at U and V points, for steps of ``step`` [s]."""
+    return step * (abs(u) / mesh["e1u"] + abs(v) / mesh["e2v"])
 
 
 def balanced(u, v, pressure, mesh, periodic_x: bool, equator: float = 5.0, below: float = 100.0):

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from .arrays import module
 from .eos import G
 
+MUCH_INVERTED = 10.0  # % of the stratification: what is generated has up to 1, and runs unharmed
+
 
 def density_steps(temperature, salinity, depth, density: Callable):
     """ρ_{k+1} − ρ_k [kg/m³] with both waters brought to the depth midway between them, shape (..., depth − 1, y, x).

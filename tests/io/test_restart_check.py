@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from ldm_ocean.commands import cli
 from ldm_ocean.errors import UserError
 from ldm_ocean.io.nemo import read_grid
-from ldm_ocean.io.restart_rules import FIELDS, NOTE, SPOILS, STOPS, check_restart
+from ldm_ocean.io.restart_file import FIELDS
+from ldm_ocean.io.restart_rules import NOTE, SPOILS, STOPS, check_restart
 
 from ..nemo_files import MESH, NEMO, RESTART, WHOLE, raw, upper_mesh
 

@@ -134,7 +134,7 @@ def test_a_setting_without_states_is_measured_by_the_end_of_its_start_from_rest(
 def test_the_restart_of_a_start_is_looked_at(place, tmp_path):
     row = f"near,r1,generated,{RESTART}"
     own = ask(place, [row], tmp_path / "out", head="folder,setting,road,start")["settings"]["r1"]["roads"]["generated"]
-    assert 0 < own["preflight"]["unstable_volume"] < 5 and 0 < own["preflight"]["cfl"] < 1
+    assert 0 < own["preflight"]["inverted"] < 5 and 0 < own["preflight"]["cfl"] < 1
 
 
 def test_output_that_no_ocean_has_is_a_blow_up_after_a_good_year(place, tmp_path):

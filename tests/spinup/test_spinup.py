@@ -94,7 +94,7 @@ def test_parameters_that_nobody_simulated_run_without_a_truth(tmp_path):
     own = json.loads((tmp_path / "asked" / "spinup.json").read_text())["settings"]["asked"]
     assert set(own["roads"]) == {"fixed", "nearest_setting", "eof_gp", "rest"} and "control" not in own
     assert not any("equivalent_years" in road or "nearer_than_cold_ever" in road for road in own["roads"].values())
-    assert own["roads"]["fixed"]["preflight"]["unstable_volume"] == 0
+    assert own["roads"]["fixed"]["preflight"]["inverted"] == 0
 
 
 def test_states_that_do_not_tell_what_the_basin_needs_are_refused_before_the_work(tmp_path):
