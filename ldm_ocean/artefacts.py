@@ -7,7 +7,6 @@ the SHA-256 of the tensors' file, whose metadata hold that of everything else in
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,7 +26,7 @@ from .generative.denoiser import Denoiser
 from .generative.dit import DiT
 from .generative.generator import Generator
 from .generative.prior import Prior
-from .io.atomic import flush
+from .io.atomic import published
 from .ocean.fields import Fields
 from .ocean.grid import OceanGrid
 from .shipped import find_model
@@ -124,24 +123,11 @@ def _part(tensors: dict, prefix: str) -> dict:
 
 def _write(folder: Path, name: str, tensors: dict, about: dict) -> None:
     tensors = {k: _smallest(v.detach().cpu()).contiguous() for k, v in tensors.items()}
-    temporary = {suffix: folder / f".{name}.{suffix}.tmp" for suffix in ("safetensors", "json")}
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        about = {**about, "schema": SCHEMA, "version": __version__}
-        save_file(tensors, temporary["safetensors"], {SUM: _sum_of(about)})
-        about[SUM] = _sha256(temporary["safetensors"])
-        temporary["json"].write_text(json.dumps(about, indent=1))
-        for file in temporary.values():
-            flush(file)
-        for suffix, file in temporary.items():
-            os.replace(file, folder / f"{name}.{suffix}")
-        flush(folder)
-    except (OSError, SafetensorError) as error:
-        for file in temporary.values():
-            file.unlink(missing_ok=True)
-        raise UserError(
-            f"cannot write {folder / name}.* ({error}): free disk space, or make the folder writable, then start again"
-        ) from error
+    about = {**about, "schema": SCHEMA, "version": __version__}
+    path = folder / f"{name}.json"
+    with published(path) as text, published(path.with_suffix(".safetensors"), SafetensorError) as file:
+        save_file(tensors, file, {SUM: _sum_of(about)})
+        text.write_text(json.dumps({**about, SUM: _sha256(file)}, indent=1))
 
 
 def _sum_of(about: dict) -> str:

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from ldm_ocean.autoencoder.normaliser import Normaliser
 from ldm_ocean.generative.conditions import ParameterScaler, season_angle
 from ldm_ocean.generative.sampling import generator, member_noise
-from ldm_ocean.io.atomic import write_text
+from ldm_ocean.io.atomic import published, write_text
 from ldm_ocean.training import engine
 from ldm_ocean.training.config import Train
 
@@ -134,9 +134,8 @@ class Task(nn.Module):
         return {}
 
     def publish(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        save_file({k: v.detach().cpu().contiguous() for k, v in self.model.state_dict().items()}, folder / "unet.tmp")
-        (folder / "unet.tmp").replace(folder / "unet.safetensors")
+        with published(folder / "unet.safetensors") as file:
+            save_file({k: v.detach().cpu().contiguous() for k, v in self.model.state_dict().items()}, file)
 
 
 class PixelDDPM:

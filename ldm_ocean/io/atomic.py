@@ -20,37 +20,41 @@ LITTER = re.compile(rf"\.{HOST}\.(\d+)\.tmp(\.\w+)?$")
 
 
 @contextmanager
-def published(path: Path) -> Iterator[Path]:
-    """A name to write a file or a folder under: it becomes ``path`` when the block ends well and vanishes otherwise."""
-    temporary = path.with_name(f".{path.name}.{HOST}.{os.getpid()}.tmp")
-    remove(temporary)
-    try:
-        yield temporary
-        put_in_place(temporary, path)
-    finally:
-        remove(temporary)
+def published(path: Path, *failures: type[Exception]) -> Iterator[Path]:
+    """A name to write a file or a folder under: it becomes ``path`` when the block ends well and vanishes otherwise.
 
-
-@contextmanager
-def published_netcdf(path: Path) -> Iterator[Path]:
-    """``published`` for the NetCDF library, which has OSError or RuntimeError for a full disk: UserError.
-
-    Not for h5netcdf: a file that it cannot close, it tries to close again as the interpreter ends, and crashes.
+    UserError where the disk is full or the folder may not be written: libraries say so by OSError or by ``failures``,
+    NetCDF by RuntimeError; h5netcdf, on a full disk, crashes as the interpreter ends: write with netCDF4.
     """
+    temporary = path.with_name(f".{path.name}.{HOST}.{os.getpid()}.tmp")
+    known: tuple[type[Exception], ...] = (OSError, *failures)
     try:
-        with published(path) as temporary:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        remove(temporary)
+        try:
             yield temporary
-    except (OSError, RuntimeError) as error:
-        raise UserError(f"cannot write {path} ({error}): free space or choose another place") from error
+            put_in_place(temporary, path)
+        finally:
+            remove(temporary)
+    except known as error:
+        reason = getattr(error, "strerror", None) or error
+        mend = "free disk space, make the folder writable, or choose another place; then start again"
+        raise UserError(f"cannot write {path} ({reason}): {mend}") from error
 
 
 def put_in_place(whole: Path, path: Path) -> None:
-    """``whole`` takes the name ``path``; a folder of that name steps aside, for no system call swaps two folders."""
+    """``whole`` takes the name ``path`` once it is on the disk, so that a loss of power leaves the old or the new one.
+
+    A folder of that name steps aside, for no system call swaps two folders.
+    """
+    for part in (*whole.rglob("*"), whole):
+        _flush(part)
     aside = _aside(path)
     if path.is_dir():
         remove(aside)
         os.rename(path, aside)
     os.replace(whole, path)
+    _flush(path.parent)
     remove(aside)
 
 
@@ -102,8 +106,7 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def flush(path: Path) -> None:
-    """Past this, what the file holds, or which names the folder has, outlives a loss of power."""
+def _flush(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

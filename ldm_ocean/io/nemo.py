@@ -19,7 +19,7 @@ import yaml
 
 from ..errors import UserError
 from ..ocean.grid import MESH, OceanGrid
-from .atomic import published_netcdf
+from .atomic import published
 from .checks import check_values
 from .mesh import read_mesh
 from .names import Names
@@ -112,7 +112,7 @@ def write_restart(
     path = Path(path)
     check_name(path)
     fields, season = start_fields(state, grid), season_of(state)
-    with published_netcdf(path) as temporary:
+    with published(path, RuntimeError) as temporary:
         if template is None:
             date = _date(season, rdt)
             _write_minimal(temporary, fields, date, grid, str(state.attrs.get("source", "ldm_ocean")))

@@ -10,7 +10,7 @@ import xarray as xr
 
 from ..errors import UserError, nearest
 from ..shipped import find
-from .atomic import published, published_netcdf
+from .atomic import published
 from .packed import SUFFIX, read_packed
 from .untrusted import open_group
 
@@ -149,7 +149,7 @@ def write_states(states: xr.Dataset, path: Path) -> None:
     """Write a data set as Zarr or NetCDF by its suffix; the final name appears only when complete."""
     check_target(path)
     if path.suffix == ".nc":
-        with published_netcdf(path) as temporary:
+        with published(path, RuntimeError) as temporary:
             states.to_netcdf(temporary, engine="netcdf4")
     else:
         with published(path) as temporary:

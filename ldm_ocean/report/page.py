@@ -51,7 +51,6 @@ def write_page(path: Path, title: str, subtitle: str, sections: dict[str, str]) 
         f"<nav>{links}</nav></header>\n<main>{body}</main></body></html>\n"
     )
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, page)
     return path
 

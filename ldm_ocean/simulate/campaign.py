@@ -19,7 +19,7 @@ import xarray as xr
 from .. import __version__
 from ..bar import bar as progress_bar
 from ..errors import UserError
-from ..io.atomic import published_netcdf, remove, write_text
+from ..io.atomic import published, remove, write_text
 from ..io.packed import SUFFIX, read_packed, write_packed
 from ..ocean.grid import OceanGrid
 from ..ocean.regrid import regrid
@@ -292,8 +292,7 @@ def _mesh(ocean: Ocean, out: Path) -> xr.Dataset:
     for folder in [out] + [out / SERIES] * bool(ocean.series):
         path = folder / "mesh.nc"
         if not path.exists():
-            folder.mkdir(parents=True, exist_ok=True)
             mesh = the_model(ocean).mesh()
-            with published_netcdf(path) as temporary:
+            with published(path, RuntimeError) as temporary:
                 mesh.to_netcdf(temporary, encoding={k: {"zlib": True} for k in mesh.data_vars}, engine="netcdf4")
     return xr.load_dataset(out / "mesh.nc")

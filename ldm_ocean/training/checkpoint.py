@@ -1,13 +1,11 @@
 """Checkpoints: complete or absent. safetensors and JSON only; nothing is ever unpickled.
 
-A checkpoint is written under a temporary name, flushed to disk, renamed, and only then are older ones removed. It holds
-the digests of its files (``sha256sum -c SHA256SUMS``), so that whatever happens to them later is seen before training.
+Only when a checkpoint is published are older ones removed. It holds the digests of its files (``sha256sum -c
+SHA256SUMS``), so that whatever happens to them later is seen before training.
 """
 
 import hashlib
 import json
-import os
-import shutil
 import warnings
 from pathlib import Path
 from typing import TypedDict, cast
@@ -18,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from ..errors import UserError
-from ..io.atomic import flush
+from ..io.atomic import published, remove
 from .ema import EMA
 
 SCHEMA = 1
@@ -47,29 +45,15 @@ def save(
     moments = {f"{names[p]}/{key}": value for p, entry in optimiser.state.items() for key, value in entry.items()}
     tensors = dict(zip(TENSORS, (model.state_dict(), ema.average, moments), strict=True))
     final = folder / f"{state['samples']:010d}"
-    temporary = folder / f".{final.name}.tmp"
-    try:
-        _sweep(folder)
-        temporary.mkdir(parents=True)
+    with published(final, SafetensorError) as temporary:
+        temporary.mkdir()
         for name, content in tensors.items():
             content = {k: v.detach().cpu().contiguous() for k, v in content.items()}
             save_file(content, temporary / f"{name}.safetensors")
         about = {"schema": SCHEMA, **state, "ema_updates": ema.updates}
         (temporary / STATE).write_text(json.dumps(about))
         (temporary / SUMS).write_bytes(_sums(temporary))
-        for file in (*temporary.iterdir(), temporary):
-            flush(file)
-        if final.exists():  # a damaged one, which a run that fell back has now reached again
-            shutil.rmtree(final)
-        os.replace(temporary, final)
-        flush(folder)
-        tidy(final, keep)
-    except (OSError, SafetensorError) as error:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise UserError(
-            f"cannot write checkpoint {final} ({error}): older ones are as they were; free disk space, or make the "
-            "folder writable, then start again"
-        ) from error
+    tidy(final, keep)
     return final
 
 
@@ -79,11 +63,13 @@ def complete(folder: Path) -> list[Path]:
 
 
 def tidy(latest: Path, keep: int) -> None:
-    """Leave ``latest`` and the ``keep`` − 1 before it; newer ones are damaged: the run fell back behind them."""
+    """Leave ``latest`` and the ``keep`` − 1 before it; newer ones are damaged: the run fell back behind them.
+
+    What killed processes left goes too, also those of other nodes, for in this folder who holds the run writes alone.
+    """
     kept = [p for p in complete(latest.parent) if p <= latest][-keep:]
-    for path in {*complete(latest.parent)}.difference(kept):
-        shutil.rmtree(path)
-    _sweep(latest.parent)
+    for path in {*complete(latest.parent), *latest.parent.glob(".[0-9]*")}.difference(kept):
+        remove(path)
 
 
 def newest(folder: Path) -> Path | None:
@@ -169,9 +155,3 @@ def _sums(path: Path) -> bytes:
 def _line(path: Path, name: str) -> bytes:
     with (path / name).open("rb") as file:
         return f"{hashlib.file_digest(file, 'sha256').hexdigest()}  {name}".encode()
-
-
-def _sweep(folder: Path) -> None:
-    """Remove what a killed process left half-written."""
-    for leftover in folder.glob(".*.tmp"):
-        shutil.rmtree(leftover)

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from ldm_ocean.errors import UserError
 from ldm_ocean.io import packed
 from ldm_ocean.io.packed import SUFFIX, dequantise, quantise, read_packed, write_packed
 
@@ -85,7 +86,7 @@ def test_a_failed_write_leaves_no_file(setting, tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(packed.zarr, "create_group", full)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(UserError, match=r"a.zarr.zip \(No space left on device\): free disk space"):
         write_packed(tmp_path / f"a{SUFFIX}", setting, small_mesh())
     assert list(tmp_path.iterdir()) == []
 

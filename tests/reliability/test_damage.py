@@ -16,6 +16,7 @@ import torch
 from ldm_ocean import artefacts
 from ldm_ocean.errors import UserError, exit_politely
 from ldm_ocean.generative.generator import Generator
+from ldm_ocean.io.atomic import write_text
 from ldm_ocean.training import checkpoint, engine
 
 from ..training.test_engine import CONFIG, Line
@@ -56,7 +57,7 @@ def read_only(folder: Path):
 def test_on_a_full_disk_one_error_names_the_path_and_the_older_checkpoint_is_as_it_was(size, tmp_path):
     save(tmp_path, 1)
     before = contents(tmp_path)
-    with disk_of(size), pytest.raises(UserError, match=f"cannot write checkpoint {tmp_path / f'{2:010d}'}"):
+    with disk_of(size), pytest.raises(UserError, match=f"cannot write {tmp_path / f'{2:010d}'}"):
         save(tmp_path, 2)
     assert contents(tmp_path) == before
     assert [p.name for p in tmp_path.iterdir()] == [f"{1:010d}"]
@@ -67,7 +68,7 @@ def test_where_nothing_may_be_written_likewise(tmp_path):
     folder = tmp_path / "checkpoints"
     save(folder, 1)
     before = contents(folder)
-    with read_only(folder), pytest.raises(UserError, match=f"cannot write checkpoint checkpoints/{2:010d}"):
+    with read_only(folder), pytest.raises(UserError, match=f"cannot write checkpoints/{2:010d}"):
         save(Path(folder.name), 2)
     assert contents(folder) == before
 
@@ -88,7 +89,7 @@ def test_where_nothing_may_be_written_any_more_in_mid_save_likewise(files, tmp_p
 
         monkeypatch.chdir(tmp_path)
         monkeypatch.setattr(checkpoint, "save_file", save_some)
-        with pytest.raises(UserError, match=f"cannot write checkpoint checkpoints/{2:010d}"):
+        with pytest.raises(UserError, match=f"cannot write checkpoints/{2:010d}"):
             save(Path(folder.name), 2)
     assert len(written) > files
     assert {k: v for k, v in contents(folder).items() if not k.startswith(".")} == before
@@ -98,12 +99,12 @@ def test_where_nothing_may_be_written_any_more_in_mid_save_likewise(files, tmp_p
 
 
 @pytest.mark.reliability("R10")
-@pytest.mark.parametrize(("every", "what"), [(8, "checkpoint "), (1000, "")])
+@pytest.mark.parametrize(("every", "what"), [(8, "checkpoints"), (1000, "best")])
 def test_a_training_that_cannot_save_or_publish_ends_with_one_line_and_exit_code_2(every, what, road, tmp_path):
     command = arguments(road, "diffusion", f"train.checkpoint_every={every}")
     assert train("diffusion", command, tmp_path, trouble=[Trouble(3 * BATCH, "full")]) == [2], output(tmp_path)
     last = output(tmp_path).splitlines()[-1]
-    assert last.startswith(f"error: cannot write {what}{tmp_path}")
+    assert last.startswith(f"error: cannot write {tmp_path / what}")
     assert "Traceback" not in output(tmp_path)
 
 
@@ -274,7 +275,7 @@ def test_a_model_that_is_published_again_has_sums_of_its_own(road, tmp_path):
     assert artefacts.load_generator(tmp_path, codec).about["curve"] == "flow"
 
 
-@pytest.mark.parametrize("publish", ["a model", "a checkpoint"])
+@pytest.mark.parametrize("publish", ["a model", "a checkpoint", "a text"])
 def test_what_is_published_is_on_the_disk_before_it_has_its_name_and_the_name_before_the_end(
     publish, road, tmp_path, monkeypatch
 ):
@@ -286,8 +287,10 @@ def test_what_is_published_is_on_the_disk_before_it_has_its_name_and_the_name_be
     )
     if publish == "a model":
         artefacts.save_codec(tmp_path, codec)
-    else:
+    elif publish == "a checkpoint":
         save(tmp_path, 1)
+    else:
+        write_text(tmp_path / "scores.json", "{}")
     names = [n for n, event in enumerate(events) if event[0] == "name"]
     assert len(names) == (2 if publish == "a model" else 1)
     for n in names:

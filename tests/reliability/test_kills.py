@@ -8,13 +8,14 @@ import time
 
 import pytest
 
+from ldm_ocean.io import atomic
 from ldm_ocean.training import checkpoint
 
 from . import trace
 from .processes import BATCH, arguments, start, train
 from .small import at_every_line, in_a_child, save
 
-SAVING = (checkpoint.__file__, shutil.__file__)
+SAVING = (checkpoint.__file__, atomic.__file__, shutil.__file__)
 
 
 @pytest.mark.reliability("R8")
