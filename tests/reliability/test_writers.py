@@ -1,5 +1,7 @@
 """One writer at a time on one output; what killed ones leave is cleared up, what living ones write is left alone."""
 
+import errno
+import fcntl
 import os
 import shutil
 import subprocess
@@ -87,6 +89,17 @@ def test_of_many_that_want_an_output_at_once_one_at_a_time_has_it(tmp_path):
         children.append(pid)
     assert [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in children] == [0] * 6
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
+def test_where_the_file_system_knows_no_locks_one_is_warned_and_may_write(number, tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.warns(UserWarning, match="cannot be locked .*: start no second writer"), only_writer(tmp_path / "out"):
+        (tmp_path / "out").write_text("written")
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
 
 
 def test_leavings_of_dead_writers_of_this_node_go_and_everything_else_stays(tmp_path):
