@@ -81,7 +81,7 @@ def write_latents(path: Path, codec: Codec, states: xr.Dataset, batch: int = 32,
         x = codec.fields.stack(states.isel(sample=here), codec.grid)
         sources = np.array([_source(state) for state in x])
         if store is None:  # not before there is something to keep: a mistake in the first states leaves nothing
-            store = _create(part, codec, shape, shard, states, about | {MARK: mark})
+            store = _create(part, shape, shard, states, about | {MARK: mark})
         if _holds(store, here, sources):
             continue
         if store == path:  # what is not whole does not keep its name
@@ -118,7 +118,7 @@ def _shard(codec: Codec, states: xr.Dataset) -> int:
     return int(np.clip(each, 1, max(SHARD_BYTES // (4 * codec.masks.numel()), 1)))
 
 
-def _create(store: Path, codec: Codec, shape: tuple[int, ...], shard: int, states: xr.Dataset, about: dict) -> Path:
+def _create(store: Path, shape: tuple[int, ...], shard: int, states: xr.Dataset, about: dict) -> Path:
     """An empty store: labels, no latents."""
     remove(store)
     checked = ZstdCodec(checksum=True)  # a flipped bit is an error, not another ocean

@@ -31,11 +31,6 @@ class ClassifierFree:
     def __init__(self, denoiser: Callable, condition: Condition, weight: float = 1.0):
         self.denoiser, self.condition, self.weight = denoiser, condition, weight
 
-    @property
-    def evaluations(self) -> int:
-        """Network evaluations a step."""
-        return 1 if self.weight == 1.0 else 2
-
     def __call__(self, z: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
         asked = self.denoiser(z, sigma, self.condition)
         if self.weight == 1.0:

@@ -47,11 +47,11 @@ def _constraint(kind: str, options: Any, where: str, fields: Fields, grid: Ocean
     for key, field in known.items():
         if key not in options and field.default is dataclasses.MISSING:
             raise UserError(f"{where} lacks {key!r}")
-    values = {k: _value(k, v, f"{k} of {where}", grid) for k, v in options.items()}
+    values = {k: _value(k, v, f"{k} of {where}") for k, v in options.items()}
     return KINDS[kind](**values)
 
 
-def _value(key: str, value: Any, where: str, grid: OceanGrid) -> Any:
+def _value(key: str, value: Any, where: str) -> Any:
     if key == "variable":
         return str(value)
     if key == "target":

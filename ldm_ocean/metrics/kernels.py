@@ -34,19 +34,9 @@ def weighted_mean(x, weights, axes=LEVEL):
     return ratio((x * weights).sum(axes), weights.sum(axes))
 
 
-def bias(estimate, truth, weights, axes=LEVEL):
-    """Weighted mean of estimate − truth, in their unit."""
-    return weighted_mean(estimate - truth, weights, axes)
-
-
 def rmse(estimate, truth, weights, axes=LEVEL):
     """Weighted root-mean-square of estimate − truth, in their unit."""
     return weighted_mean((estimate - truth) ** 2, weights, axes) ** 0.5
-
-
-def anomaly_share(estimate, truth, mean, weights, axes=FIELD):
-    """Σ w (estimate − truth)² / Σ w (truth − mean)², dimensionless: 0 is perfect, 1 as good as ``mean``."""
-    return ratio((weights * (estimate - truth) ** 2).sum(axes), (weights * (truth - mean) ** 2).sum(axes))
 
 
 def fair_crps(ensemble, truth):

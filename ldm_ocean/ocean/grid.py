@@ -6,7 +6,7 @@ in metres; U lies on the eastern, V on the northern face of its T cell.
 
 import hashlib
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -77,11 +77,6 @@ class OceanGrid:
     def shape(self) -> tuple[int, int, int]:
         """(depth, y, x)."""
         return self.mesh["tmask"].shape
-
-    def rows(self, first: int, last: int) -> "OceanGrid":
-        """The band of rows ``first`` to ``last`` (exclusive) as a grid of its own."""
-        mesh = {k: v[..., first:last, :] if v.ndim > 1 else v for k, v in self.mesh.items()}
-        return replace(self, mesh=mesh)
 
     @property
     def period(self) -> float | None:

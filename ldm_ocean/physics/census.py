@@ -1,4 +1,4 @@
-"""The census of water masses: how much volume has which temperature and salinity, and how far two oceans differ in it.
+"""The census of water masses: how far two oceans differ in how much volume has which temperature and salinity.
 
     1-Wasserstein    W(X, Y) = ∫ |F_X(t) − F_Y(t)| dt        F the volume-weighted distribution function, exact
     sliced           W̄(X, Y) = ⟨W(n·X/s, n·Y/s)⟩             over directions n of the scaled T–S plane

@@ -15,11 +15,10 @@ def to(kind, *arrays):
     return arrays if kind == "numpy" else tuple(torch.from_numpy(np.array(a)) for a in arrays)
 
 
-def wave(waves, size, axis=-1):
-    """A cosine with ``waves`` crests over ``size`` (y, x), symmetric about the middle, so without mean and trend."""
-    n = size[axis]
-    line = np.cos(2 * np.pi * waves * (np.arange(n) + 0.5 - n / 2) / n)
-    return line * np.ones(size) if axis == -1 else line[:, None] * np.ones(size)
+def wave(waves, size):
+    """A cosine with ``waves`` crests along x over ``size``, symmetric about the middle, so without mean and trend."""
+    n = size[-1]
+    return np.cos(2 * np.pi * waves * (np.arange(n) + 0.5 - n / 2) / n) * np.ones(size)
 
 
 @pytest.mark.parametrize("kind", KINDS)
