@@ -68,7 +68,14 @@ def test_a_turned_over_ocean_is_unstable_everywhere_and_may_still_start(state):
     assert not found.stops and "--fix" in found.warns[0]
 
 
-@pytest.mark.parametrize(("name", "value"), [("toce", 60.0), ("soce", 0.0), ("voce", 11.0)])
+def test_half_an_ocean_that_is_all_but_neutral_is_nothing_to_warn_of(state):
+    """Mixed layers: of the volume they are much, of the stratification next to nothing."""
+    upper = state.toce.where(state.depth > state.depth[len(state.depth) // 2], 20 + 1e-6 * state.gdept)
+    found = preflight(state.assign(toce=upper.transpose(*state.toce.dims).assign_attrs(state.toce.attrs)), DAY)
+    assert 0 < found.numbers["inverted"] < 1 and not found.warns
+
+
+@pytest.mark.parametrize(("name", "value"), [("toce", 60.0), ("soce", 0.0), ("voce", 11.0), ("ssh", 21.0)])
 def test_values_that_no_ocean_has_are_refused_by_name(state, name, value):
     with pytest.raises(UserError, match=name):
         check(changed(state, name, wet(state, name), value), 1.0, "start")
