@@ -1,8 +1,8 @@
 """Models on disk: a folder of JSON and safetensors, complete in itself, nothing pickled.
 
-``codec.json`` holds fields, shape and schema version, ``codec.safetensors`` weights, statistics and the mesh;
-``generator.json`` / ``generator.safetensors`` the same for the denoiser. Each of a pair knows the other: the JSON holds
-the SHA-256 of the tensors' file, whose metadata hold that of everything else in the JSON.
+``codec.json`` holds fields, hyperparameters (as ``shape``) and schema version, ``codec.safetensors`` weights,
+statistics and the mesh; ``generator.json`` / ``generator.safetensors`` the same for the denoiser. Each of a pair knows
+the other: the JSON holds the SHA-256 of the tensors' file, whose metadata hold that of everything else in the JSON.
 """
 
 import hashlib
@@ -40,7 +40,7 @@ def save_codec(folder: Path, codec: Codec) -> None:
     """Write a codec with its statistics and mesh."""
     mesh = {MESH + k: torch.from_numpy(v.copy()) for k, v in codec.grid.mesh.items()}
     ocean = {"periodic_x": codec.grid.periodic_x, "equation_of_state": codec.grid.equation_of_state}
-    about = {"shape": codec.shape, "fields": codec.fields.records(), **ocean, "digest": codec.digest}
+    about = {"shape": codec.hyperparameters, "fields": codec.fields.records(), **ocean, "digest": codec.digest}
     _write(folder, "codec", {**codec.state_dict(), **mesh}, about)
 
 
@@ -58,7 +58,7 @@ def _codec(about: dict, tensors: dict) -> Codec:
     mesh = {k.removeprefix(MESH): v.numpy() for k, v in tensors.items() if k.startswith(MESH)}
     grid = OceanGrid(mesh, about["periodic_x"], about.get("equation_of_state"))
     fields = Fields.from_records(about["fields"])
-    _check_shape(about["shape"] or {}, tensors)
+    _check_size(about["shape"] or {}, tensors)
     codec = Autoencoder(fields, grid, **about["shape"]) if about["shape"] else IdentityCodec(fields, grid)
     codec.load_state_dict({k: v for k, v in tensors.items() if not k.startswith(MESH)})
     return codec
@@ -94,15 +94,16 @@ def load_generator(folder: Path, codec: Codec) -> Generator:
     with _readable(folder, "generator"):
         scaler = ParameterScaler(about["parameters"])
         scaler.load_state_dict(_part(tensors, "scaler."))
-        _check_shape({**about["shape"], "settings": about["settings"]}, tensors)
+        _check_size({**about["shape"], "settings": about["settings"]}, tensors)
         denoiser = new_denoiser(codec, len(scaler.names), about["settings"], about["shape"])
         denoiser.load_state_dict(_part(tensors, "denoiser."))
     return Generator(denoiser.eval(), scaler, about)
 
 
-def new_denoiser(codec: Codec, n_parameters: int, n_settings: int, shape: dict) -> Denoiser:
+def new_denoiser(codec: Codec, n_parameters: int, n_settings: int, hyperparameters: dict) -> Denoiser:
     """An untrained denoiser for the latent cells of ``codec``."""
-    network = DiT(codec.channels, n_parameters, **shape, position=codec.token_position, period=codec.grid.period)
+    position, period = codec.token_position, codec.grid.period
+    network = DiT(codec.channels, n_parameters, **hyperparameters, position=position, period=period)
     return Denoiser(network, Prior(n_settings, n_parameters, codec.n_tokens, codec.channels))
 
 
@@ -182,9 +183,9 @@ def _readable(folder: Path, name: str) -> Iterator[None]:
         raise UserError(f"{folder} holds no readable {name} ({error!r:.200}): copy or train it again") from error
 
 
-def _check_shape(shape: dict, tensors: dict) -> None:
+def _check_size(claimed: dict, tensors: dict) -> None:
     """ValueError for a network larger than the tensors that are there for it, before it is built."""
     largest = max([len(tensors), *(size for t in tensors.values() for size in t.shape)])
-    numbers = np.concatenate([np.ravel(v) for v in shape.values()]) if shape else np.zeros(0)
+    numbers = np.concatenate([np.ravel(v) for v in claimed.values()]) if claimed else np.zeros(0)
     if (numbers < 0).any() or (numbers > largest).any():
-        raise ValueError(f"it claims a network of {shape}, the largest of its tensors has {largest}")
+        raise ValueError(f"it claims a network of {claimed}, the largest of its tensors has {largest}")

@@ -19,12 +19,12 @@ from .normaliser import Normaliser
 class Codec(nn.Module):
     """Base of ``Autoencoder`` and ``IdentityCodec``: masks, normaliser, latent cells and their statistics.
 
-    ``shape`` holds the constructor arguments beyond fields and grid (None: there are none), for saving.
+    ``hyperparameters`` are the constructor arguments beyond fields and grid (None: there are none), for saving.
     Subclasses give ``to_latent`` and ``to_state`` between normalised anomalies (B, V, D, Y, X) and raw latents
     (B, C, d, y, x).
     """
 
-    shape: dict | None = None
+    hyperparameters: dict | None = None
     masks: torch.Tensor
     wet_index: torch.Tensor
     token_mean: torch.Tensor

@@ -28,7 +28,7 @@ class Autoencoder(Codec):
     ``channels`` of the latent. Attributes of ``Codec`` give its compression and latent cells.
     """
 
-    shape: dict
+    hyperparameters: dict
     static: torch.Tensor
 
     def __init__(
@@ -41,7 +41,7 @@ class Autoencoder(Codec):
         channels: int,
     ):
         super().__init__(fields, grid, strides, channels)
-        self.shape = {"strides": self.strides, "widths": widths, "blocks": blocks, "channels": channels}
+        self.hyperparameters = {"strides": self.strides, "widths": widths, "blocks": blocks, "channels": channels}
         block = lambda width: Block(width, PLACE_FEATURES, grid.periodic_x)  # noqa: E731
         self.register_buffer("static", self._static_channels(), persistent=False)
         for i in range(len(strides)):

@@ -59,11 +59,11 @@ def mean_year(z: torch.Tensor, season: torch.Tensor, pooled: torch.Tensor | None
     return b.float(), len(z) / max(len(z) - freedom, len(z) / 4)
 
 
-def decompose(z, season, settings: np.ndarray, pooled: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def decompose(z, season, setting: np.ndarray, pooled: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Mean years (S, 5, N, C) by name of setting, mean states m (M, N, C), variability r (M, N, C) of unbiased size."""
     years, mean, rest = [], torch.empty_like(z), torch.empty_like(z)
-    for name in np.unique(settings):
-        own = torch.from_numpy(np.flatnonzero(settings == name))
+    for name in np.unique(setting):
+        own = torch.from_numpy(np.flatnonzero(setting == name))
         b, inflation = mean_year(z[own], season[own], pooled)
         years.append(b)
         mean[own] = seasonal(b, season[own])
@@ -118,14 +118,14 @@ class Prior(nn.Module):
         return kernel(known, known, self.length) + self.nugget * torch.eye(len(known)).to(known)
 
     @torch.no_grad()
-    def fit(self, z: torch.Tensor, parameters: torch.Tensor, season: torch.Tensor, settings: np.ndarray) -> dict:
-        """From training latents (M, N, C) and their conditions; ``settings`` (M,) labels the simulations.
+    def fit(self, z: torch.Tensor, parameters: torch.Tensor, season: torch.Tensor, setting: np.ndarray) -> dict:
+        """From training latents (M, N, C) and their conditions; ``setting`` (M,) names that of each.
 
         Returns the hyperparameters and the mean square error at left-out settings (``held_out_variance``).
         """
         pooled, _ = mean_year(z, season)
-        years, _, rest = decompose(z, season, settings, pooled)
-        _, first, place = np.unique(settings, return_index=True, return_inverse=True)
+        years, _, rest = decompose(z, season, setting, pooled)
+        _, first, place = np.unique(setting, return_index=True, return_inverse=True)
         self.settings.copy_(parameters[torch.from_numpy(first)])
         self.years.copy_(years)
         self.pooled.copy_(pooled)

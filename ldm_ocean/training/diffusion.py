@@ -56,14 +56,14 @@ class DiffusionTask(nn.Module):
         self.knows_context = config.model.drop_context < 1 and any(map(len, trained))
         if config.model.drop_context < 1 and not self.knows_context:
             warnings.warn("no unfinished states to train on: the model will know no context", stacklevel=2)
-        self.shape = {k: getattr(config.model, k) for k in ("width", "depth", "heads")}
+        self.hyperparameters = {k: getattr(config.model, k) for k in ("width", "depth", "heads")}
         self.scaler = ParameterScaler(self.latents.attrs["parameters"]).fit(self.latents.parameters[self.train_index])
         self.asked = self.scaler(torch.from_numpy(self.latents.parameters))
         self.season = season_angle(torch.from_numpy(self.latents.season)).float()
         torch.manual_seed(config.train.seed)  # the initial weights
         i = self.train_index
         count = len(np.unique(self.latents.setting[i]))
-        self.model = artefacts.new_denoiser(self.codec, len(self.scaler.names), count, self.shape)
+        self.model = artefacts.new_denoiser(self.codec, len(self.scaler.names), count, self.hyperparameters)
         if config.model.initial:
             with named("model.initial"):
                 artefacts.load_matching(self.model, Path(config.model.initial), "generator", "denoiser.")
@@ -164,7 +164,7 @@ class DiffusionTask(nn.Module):
 
     def publish(self, folder: Path) -> None:
         """Write the denoiser with its parameter scaling, and the codec it belongs to."""
-        about = {"shape": self.shape, "curve": self.options.curve, "settings": len(self.model.prior.settings)}
+        about = {"shape": self.hyperparameters, "curve": self.options.curve, "settings": len(self.model.prior.settings)}
         about |= {"codec": self.codec.digest, "prior": self.prior_fit, "context": self.knows_context}
         about |= shared_by(np.unique(self.latents.setting[self.train_index]), self.latents.attrs)
         artefacts.save_generator(folder, Generator(self.model, self.scaler, about))
