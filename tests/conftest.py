@@ -54,6 +54,11 @@ def pytest_collection_modifyitems(items) -> None:
 def _leave_no_memory():
     """What the tests of a file had is given back to the system: the allocator would keep it, a gigabyte in all."""
     yield
+    if "ldm_ocean.simulate.model" in sys.modules:
+        from ldm_ocean.simulate.pool import the_model
+
+        the_model.cache_clear()
+        sys.modules["jax"].clear_caches()
     gc.collect()
     if sys.platform == "linux":
         ctypes.CDLL(None).malloc_trim(0)

@@ -119,21 +119,21 @@ def test_one_state_without_a_date_is_of_season_0_and_the_warning_names_the_mend(
 
 def test_a_table_that_was_cut_short_goes_on_where_it_was(runs, monkeypatch):
     (runs / "t.csv").write_text("files,setting\nrun0/*.nc,w0\nrun1/*.nc,w1\nrun2/*.nc,w2\n")
-    from ldm_ocean.io import run, store
+    from ldm_ocean.io import history, store
 
     monkeypatch.setattr(store, "SHARD_BYTES", 1)  # one state a shard
-    read = run.check_values
+    read = history.check_values
 
     def stopped(frame, name, names, mask, where):
         if "run1/a_2" in where:
             raise KeyboardInterrupt
         read(frame, name, names, mask, where)
 
-    monkeypatch.setattr(run, "check_values", stopped)
+    monkeypatch.setattr(history, "check_values", stopped)
     with pytest.raises(SystemExit):
         cli.main(["prepare", "../t.csv", "--out", "s.zarr"])
     seen = []
-    monkeypatch.setattr(run, "check_values", lambda *a: seen.append(a[-1]))
+    monkeypatch.setattr(history, "check_values", lambda *a: seen.append(a[-1]))
     cli.main(["prepare", "../t.csv", "--out", "s.zarr"])
     assert not any("run0" in where or "run1/a_1" in where for where in seen)
     assert open_states("s.zarr").setting.values.tolist() == ["w0"] * 3 + ["w1"] * 3 + ["w2"] * 3
