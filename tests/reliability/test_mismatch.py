@@ -34,7 +34,7 @@ def mesh_with(name: str, change: Callable) -> Callable[[Codec], Codec]:
 
 
 def rebuilt(codec: Codec, **parts) -> Codec:
-    other = Autoencoder(parts.get("fields", codec.fields), parts.get("grid", codec.grid), **codec.shape)
+    other = Autoencoder(parts.get("fields", codec.fields), parts.get("grid", codec.grid), **codec.hyperparameters)
     own = {k: v for k, v in codec.state_dict().items() if other.state_dict()[k].shape == v.shape}
     other.load_state_dict({**other.state_dict(), **own})
     return other.eval()
