@@ -63,7 +63,7 @@ def measure(stage: str, repeats: int) -> dict[str, float]:
 
     with stop_flag(accelerator) as stop, tempfile.TemporaryDirectory() as folder:
         step()
-        state = checkpoint.State(samples=0, best=0.0, loss=0.0, steps=0, seed=0, processes=1)
+        state = checkpoint.Standing(samples=0, best=0.0, loss=0.0, steps=0, seed=0, processes=1)
 
         def save() -> None:
             state["samples"] += 1

@@ -9,12 +9,15 @@ import torch
 import xarray as xr
 
 import ldm_ocean
-from ldm_ocean import OceanLDM, encode, evaluate, open_states, plot
+from ldm_ocean import OceanLDM, encode, evaluate, open_states, plot, restart
 from ldm_ocean.autoencoder.latents import open_latents
 from ldm_ocean.commands.cli import main
 from ldm_ocean.errors import UserError
+from ldm_ocean.io.states import members_as_samples
 from ldm_ocean.metrics.config import EvaluateConfig
 
+from .conftest import small_mesh
+from .nemo_files import save_mesh
 from .test_pipeline import ASKED
 
 
@@ -47,6 +50,13 @@ def test_encode_writes_what_the_command_writes(model, road, states, tmp_path):
     moved["tmask"][0, 4, 3] = 0
     with pytest.raises(UserError, match="another grid"):
         encode(moved, model.codec, tmp_path / "other.zarr")
+    with pytest.raises(UserError, match="add --overwrite"):
+        encode(states.isel(sample=slice(4)), model.codec, tmp_path / "z.zarr")
+    with pytest.raises(UserError, match="lack the labels split"):
+        encode(
+            members_as_samples(model.sample(ASKED, members=2, steps=1), "drawn"), model.codec, tmp_path / "other.zarr"
+        )
+    assert len(open_latents(tmp_path / "z.zarr", model.codec).values) == states.sizes["sample"]
     (tmp_path / "mine").mkdir()
     with pytest.raises(UserError, match="did not write it"):
         encode(states, model.codec, tmp_path / "mine", overwrite=True)
@@ -82,3 +92,22 @@ def test_plot_draws_the_first_members_with_their_mesh_and_sections_without_a_dep
     assert np.allclose(np.ma.filled(shown, 0).reshape(mean.shape), mean, atol=1e-4)
     with pytest.raises(UserError, match="did you mean 'toce'"):
         plot(drawn, "tocee")
+    for wrong in ({}, {"two": drawn.isel(member=slice(2))}):
+        with pytest.raises(UserError, match="one state for each name"):
+            plot(wrong)
+
+
+def test_restart_writes_one_file_a_state_and_never_another_state_over_it(model, states, tmp_path):
+    save_mesh(small_mesh(), tmp_path / "mesh_mask.nc")
+    drawn = model.sample(ASKED, members=2, steps=1).assign_attrs(equation_of_state="vallis")
+    out = tmp_path / "a_restart.nc"
+    (one,) = restart(drawn, out, tmp_path / "mesh_mask.nc", members=1, time_step=3600)
+    assert one.path == out and one.number == 1 and "nn_it000" in one.namelist
+    before = out.read_bytes()
+    with pytest.raises(UserError, match="add --overwrite"):
+        restart(drawn.isel(member=0), out, tmp_path / "mesh_mask.nc", time_step=3600)
+    assert out.read_bytes() == before
+    restart(drawn.isel(member=0), out, tmp_path / "mesh_mask.nc", time_step=3600, overwrite=True)
+    assert out.read_bytes() != before
+    both = restart(drawn, tmp_path / "b_restart.nc", tmp_path / "mesh_mask.nc", time_step=3600)
+    assert [s.path.name for s in both] == ["b_m000_restart.nc", "b_m001_restart.nc"]

@@ -8,7 +8,6 @@ never used.
 import hashlib
 import json
 import os
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -23,7 +22,7 @@ from ..bar import each
 from ..errors import UserError
 from ..io.atomic import put_in_place, remove
 from ..io.namelist import ATTRIBUTE
-from ..io.output import MARK, result
+from ..io.output import MARK, nobody_elses, result
 from ..io.packed import read_array
 from ..io.states import parameters_of
 from ..io.store import SHARD_BYTES
@@ -49,17 +48,14 @@ class Latents:
     attrs: dict
 
 
-def encode(
-    states: xr.Dataset, codec: Codec, out: str | Path, overwrite: bool = False, inputs: Iterable[Path] = ()
-) -> Path:
-    """Write the latents of canonical ``states`` to the store ``out``, as ``write_latents`` does, and return its path.
+def encode(states: xr.Dataset, codec: Codec, out: str | Path, overwrite: bool = False) -> Path:
+    """Write the latents of the states of a store (``open_states``) to ``out``, as ``write_latents`` does; its path.
 
-    ``codec`` is that of a model (``OceanLDM.codec``). UserError where the states are on another grid, and where ``out``
-    is one of the ``inputs`` or anything but the result of the same call (see ``io.output``); ``overwrite`` replaces any
-    result of ours.
+    ``codec`` is that of a model (``OceanLDM.codec``; for latents in memory, ``OceanLDM.encode``). UserError where the
+    states are on another grid or lack the labels of a store, and where ``out`` is there already; ``overwrite`` replaces
+    a result of ours (see ``io.output``).
     """
-    codec.grid.check_same(OceanGrid.from_dataset(states), "the store", "prepare its states on the codec's mesh")
-    with result(Path(out), "encode", codec.digest, inputs, overwrite) as mark:
+    with result(Path(out), "encode", nobody_elses(), overwrite=overwrite) as mark:
         return write_latents(Path(out), codec, states, mark=mark)
 
 
@@ -69,6 +65,9 @@ def write_latents(path: Path, codec: Codec, states: xr.Dataset, batch: int = 32,
     A store of the same codec and labels, whole, damaged or left in parts by a writer that was killed, is completed:
     what it holds of the very same states stays as it is. ``mark`` says who wrote it (see ``io.output``).
     """
+    codec.grid.check_same(OceanGrid.from_dataset(states), "the store", "prepare its states on the codec's mesh")
+    if lacking := [k for k in (*NAMES, *NUMBERS) if k not in states.coords]:
+        raise UserError(f"the states lack the labels {', '.join(lacking)}: take those of a store, with open_states")
     part = path.with_name(f".{path.name}.part")
     about = _about(codec, states)
     samples, device = len(about["setting"]), codec.token_mean.device

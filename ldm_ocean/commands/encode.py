@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..io.output import check_apart, work_folder
+from ..io.output import result, work_folder
 from ..shipped import find, find_model
 from . import options
 
@@ -32,19 +32,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Encode every state that is not yet there and say how large the result is."""
+    inputs = [args.states, *filter(None, [args.codec])]
+    with result(args.out, "encode", args.codec is None, inputs, args.overwrite) as mark:
+        _encode(args, mark)
+
+
+def _encode(args: argparse.Namespace, mark: str) -> None:
     from .. import artefacts
-    from ..autoencoder.latents import encode
+    from ..autoencoder.latents import write_latents
     from ..io.states import open_states
     from ..nn.device import device_named
 
-    inputs = [args.states, *filter(None, [args.codec])]
-    check_apart(args.out, inputs)
     device = device_named(args.device)  # refused before anything is read
     states = open_states(args.states)
     codec = artefacts.load_codec(args.codec) if args.codec else identity_codec(args.states, args.identity)
     count, megabytes = states.sizes["sample"], 2e-6 * states.sizes["sample"] * codec.n_tokens * codec.channels
     print(f"{count} states → {codec.n_tokens} × {codec.channels} latents each, {megabytes:.1f} MB")
-    encode(states, codec.to(device), args.out, args.overwrite, inputs)
+    write_latents(args.out, codec.to(device), states, mark=mark)
 
 
 def identity_codec(states_path: Path, folder: Path) -> IdentityCodec:

@@ -51,13 +51,17 @@ def check_grid(source: Source, name: str, names: Names, grid: xr.Dataset):
         raise UserError(f"latitudes in {source.path} are not those of the mesh: {mend}")
 
 
+class NoOcean(UserError):
+    """Water without a value, or with one that no ocean has."""
+
+
 def check_values(frame: Snapshot, name: str, names: Names, mask: np.ndarray, where: str):
     """UserError for holes at wet cells, for another land than the mesh's, for values that no ocean has."""
     variable, wet = names.variables[name], int(mask.sum())
     holes = mask & frame.hole
     if holes.any():
         cell = tuple(map(int, np.argwhere(holes)[0]))
-        raise UserError(
+        raise NoOcean(
             f"{name} is missing (NaN) at {holes.sum()} of {wet} wet cells, first {cell}, in {where}: "
             "mend it, or give the mesh it was run on"
         )
@@ -75,7 +79,7 @@ def check_values(frame: Snapshot, name: str, names: Names, mask: np.ndarray, whe
         outside = mask & ~((frame.values >= low) & (frame.values <= high))
         if outside.any():
             cell = tuple(map(int, np.argwhere(outside)[0]))
-            raise UserError(
+            raise NoOcean(
                 f"{name} is {frame.values[cell]:.4g} at wet cell {cell} in {where}, "
                 f"outside {low:g} to {high:g}: {variable.hint}"
             )

@@ -77,7 +77,9 @@ class Names:
         return names if mapping is None else names._overlaid(Path(mapping))
 
     def _overlaid(self, path: Path) -> "Names":
-        extra = schema.table(path, "variables: {theta_k: {to: toce, offset: -273.15}}")
+        extra = schema.table(path, example := "variables: {theta_k: {to: toce, offset: -273.15}}")
+        if not extra:
+            raise UserError(f"{path} holds no table: write e.g. `{example}`")
         schema.check_keys(extra, ("variables", "dimensions", "coordinates", "land", "periodic_x"), str(path))
         dimensions = dict(self.dimensions)
         for name, role in (extra.get("dimensions") or {}).items():

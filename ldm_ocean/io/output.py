@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
+from uuid import uuid4
 
 from ..errors import UserError
 from .atomic import remove, write_text
@@ -135,6 +136,11 @@ def _read(path: Path) -> str:
     text = path.read_text(encoding="utf-8")
     first = text.split("\n", 1)[0]
     return first.removeprefix(in_comment("").rstrip("\n")) if first.startswith("!") else json.loads(text)[MARK]
+
+
+def nobody_elses() -> str:
+    """What is asked for by a call from Python, whose arguments cannot be told from another's: like no other call."""
+    return uuid4().hex
 
 
 def name_of_call(asked: object, files: Iterable[Path]) -> str:

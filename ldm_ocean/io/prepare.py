@@ -34,9 +34,8 @@ def prepare(
     season: float | list[float] | str | None = None,
 ) -> xr.Dataset:  # fmt: skip
     """``prepare_all`` of one simulation: the files ``sources`` are one ``setting`` with one set of ``parameters``."""
-    one = Simulation(
-        list(sources), setting, split, parameters or {}, mesh, namelist, season=season, equilibrium=equilibrium
-    )
+    files = [Path(p) for p in sources]
+    one = Simulation(files, setting, split, parameters or {}, mesh, namelist, season=season, equilibrium=equilibrium)
     return prepare_all([one], out, mapping, variables, equation_of_state, append, progress)
 
 

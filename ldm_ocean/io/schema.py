@@ -61,27 +61,28 @@ def merged(config: Any, key: str, content: Any, where: str) -> Any:
         raise UserError(f"{f'{at} in ' if at else ''}{where}: {str(error).splitlines()[0]}") from error
 
 
-def built(config: Any, where: str) -> Any:
-    """The dataclass of a ``config``; UserError for a value that is missing or not accepted."""
+def built(config: Any, where: str = "") -> Any:
+    """The dataclass of a ``config`` (of the file ``where``); UserError for values that are missing or not accepted."""
+    where = f" in {where}" if where else ""
     try:
         result = OmegaConf.to_object(config)
     except (OmegaConfBaseException, TypeError, ValueError) as error:
-        raise UserError(f"{where}: {str(error).splitlines()[0]}") from error
-    check_values(result, "")
+        raise UserError(f"{str(error).splitlines()[0]}{where}") from error
+    check_values(result, "", where)
     return result
 
 
-def check_values(part: Any, prefix: str) -> None:
+def check_values(part: Any, prefix: str, where: str) -> None:
     """UserError for the first value outside its field's limits or choices."""
     for f in fields(part):
         key, value, known = prefix + f.name, getattr(part, f.name), f.metadata
         if is_dataclass(value):
-            check_values(value, f"{key}.")
+            check_values(value, f"{key}.", where)
         elif value not in known.get("choices", [value]):
-            raise UserError(f"{key}={value} is not accepted: choose {' or '.join(known['choices'])}")
+            raise UserError(f"{key}={value} is not accepted{where}: choose {' or '.join(known['choices'])}")
         elif "limits" in known and not all(_inside(v, known["limits"]) for v in _flat(value)):
             low, high = known["limits"]
-            raise UserError(f"{key}={value} is not accepted: choose {low:g} to {high:g}")
+            raise UserError(f"{key}={value} is not accepted{where}: choose {low:g} to {high:g}")
 
 
 def _inside(value: float, limits: tuple[float, float]) -> bool:

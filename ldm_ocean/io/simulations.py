@@ -59,7 +59,7 @@ def read_rows(path: Path) -> list[dict]:
     else:
         rows = plain_yaml.read(path)
         if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-            raise UserError(f"{path} is no list of simulations: begin each with `- files:`")
+            raise UserError(f"{path} is no list of rows: begin each with `- ` and a column, as in `- setting: run1`")
     if not rows:
         raise UserError(f"{path} has no rows: give one for each simulation")
     if crowded := next((n for n, row in enumerate(rows, 1) if None in row), None):
@@ -162,7 +162,11 @@ def _number(value: Any, name: str, where: str) -> float:
 def matching(patterns: Any, folder: Path, where: str) -> list[Path]:
     """Those that the globs match, in order; UserError for a glob that matches none."""
     out: list[Path] = []
-    for pattern in patterns if isinstance(patterns, list) else shlex.split(str(patterns)):
+    try:
+        wanted = patterns if isinstance(patterns, list) else shlex.split(str(patterns))
+    except ValueError as error:
+        raise UserError(f"{where}: files is {patterns!r} ({error}): mend its quotes") from error
+    for pattern in wanted:
         found = sorted(glob.glob(str(Path(glob.escape(str(folder))) / str(pattern)), recursive=True))
         if not found:
             raise UserError(f"{where}: no file matches {pattern!r} in {folder}: check the name")

@@ -5,7 +5,7 @@ for start in restart(open_states("samples.zarr"), "run/DINO_restart.nc", "mesh_m
     print(start.path, start.namelist, *start.findings, sep="\\n")
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,8 +21,9 @@ from .lock import only_writer
 from .namelist import beside, check_run, read_namelist, start_block
 from .namelist import time_step as time_step_of
 from .nemo import ENDING, check_name, difference, read_grid, season_of, write_restart
-from .output import check_apart, check_free, in_comment, mark, name_of_call
+from .output import check_apart, check_free, in_comment, mark, name_of_call, nobody_elses
 from .restart_rules import NOTE, Finding, check_restart
+from .states import members_as_samples
 
 
 @dataclass(frozen=True)
@@ -40,9 +41,21 @@ class Start:
         return all(f.kind == NOTE for f in self.findings)
 
 
-def restart(states: xr.Dataset, out: str | Path, mesh: str | Path, **options) -> list[Start]:
+def restart(
+    states: xr.Dataset,
+    out: str | Path,
+    mesh: str | Path,
+    members: int | Sequence[int] = (),
+    template: str | Path | None = None,
+    time_step: float | None = None,
+    namelist: str | Path | None = None,
+    regrid: bool = False,
+    overwrite: bool = False,
+) -> list[Start]:
     """Write a NEMO restart of each of the ``states``; arguments as in ``starts``."""
-    return list(starts(states, Path(out), Path(mesh), **options))
+    numbers = [members] if isinstance(members, int) else members
+    template, namelist = (None if p is None else Path(p) for p in (template, namelist))
+    return list(starts(states, Path(out), Path(mesh), numbers, template, time_step, namelist, regrid, overwrite))
 
 
 def starts(
@@ -55,7 +68,7 @@ def starts(
     namelist: Path | None = None,
     regrid: bool = False,
     overwrite: bool = False,
-    inputs: Iterable[Path] = (),
+    read_from: Sequence[Path] = (),
 ) -> Iterator[Start]:
     """One ``Start`` after the other, each written whole before the next.
 
@@ -66,16 +79,16 @@ def starts(
     time_step: of the run [s]; by the namelist or the template where it is not given.
     namelist: that of the run, compared with the states' own (namelist_cfg beside ``out``).
     regrid: interpolate states of another grid, then remove density inversions.
-    inputs: files that the states were read from, which are never written over.
+    read_from: files of the states: the same call again may then write its result again, and never over them.
     UserError for states on another grid, implausible values, and files that may not be written (see ``io.output``).
     """
     check_name(out)
     grid = replace(read_grid(mesh), equation_of_state=states.attrs.get("equation_of_state"))
-    inputs = [*inputs, *(Path(p) for p in (template, mesh, namelist) if p)]
+    inputs = [*read_from, *(Path(p) for p in (template, mesh, namelist) if p)]
     namelist = namelist or beside(out)
     groups = read_namelist(namelist) if namelist else {}
     time_step = time_step or time_step_of(groups)
-    asked = (time_step, regrid, grid.equation_of_state)
+    asked = (time_step, regrid, grid.equation_of_state, () if read_from else nobody_elses())
     check_apart(out, inputs)
     with only_writer(out):
         for number, path, state, own in chosen(states, out, ENDING, members, asked, inputs, overwrite):
@@ -107,8 +120,9 @@ def chosen(
 ) -> Iterator[tuple[int, Path, xr.Dataset, str]]:
     """(number, file, state, mark) of every state asked for; UserError before the first where a file may not be
     written."""
-    if "member" in states.dims:
-        states = states.rename(member="sample")
+    states = members_as_samples(states, "generated")
+    if "sample" not in states.dims:
+        states = states.assign({k: v.expand_dims("sample") for k, v in states.items() if "mask" in v.attrs})
     files = _files(states.sizes["sample"], out, ending, members)
     calls = {number: name_of_call(("restart", *asked, number), inputs) for number in files}
     for number, path in files.items():

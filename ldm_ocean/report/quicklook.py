@@ -9,6 +9,7 @@ from . import views
 from .figures import Row, draw_rows, map_frame, section_frame, unit_label
 
 PANELS = 4  # of a data set of many states
+AXES = ("member", "sample")
 
 
 def plot(
@@ -25,6 +26,8 @@ def plot(
     they lack. A notebook shows what is returned; ``figure.savefig`` writes it.
     """
     named = states if isinstance(states, dict) else _some(states)
+    if not named or any(state.sizes.get(axis, 1) > 1 for state in named.values() for axis in AXES):
+        raise UserError("nothing to draw, or several states under one name: give one state for each name")
     first = next(iter(named.values()))
     if variable not in (known := views.variables(first)):
         raise UserError(f"no variable {variable!r}{nearest(variable, known)}: there are {', '.join(known)}")
@@ -45,7 +48,7 @@ def plot(
 
 def _some(states: xr.Dataset) -> dict[str, xr.Dataset]:
     """The first states by the number on their axis."""
-    axis = next((dim for dim in ("member", "sample") if dim in states.dims), None)
+    axis = next((dim for dim in AXES if dim in states.dims), None)
     if axis is None:
         return {"": states}
     return {f"{axis} {n}": states.isel({axis: n}) for n in range(min(states.sizes[axis], PANELS))}

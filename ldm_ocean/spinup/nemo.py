@@ -14,6 +14,7 @@ import xarray as xr
 
 from ..bar import bar
 from ..errors import UserError
+from ..io.checks import NoOcean
 from ..io.history import History, read_history
 from ..io.namelist import numbers_of, time_step
 from ..io.nemo import LAYOUT, open_netcdf
@@ -32,7 +33,7 @@ from .starts import REST, TRUTH
 from .trajectory import Trajectory, swings
 
 SHOCK = {"of": "highest or lowest sea level, |ssh|_max of run.stat,", "unit": "m"}
-SHOCK_DAYS = 30
+SHOCK_OF, SHOCK_DAYS = "|ssh|_max", 30
 YEAR_DAYS = 365.25  # near enough to those of any calendar: a season tells the rest
 UNEVEN = 1.5  # longest over shortest time between two outputs, with room for months of 28 and 31 days
 WHOLE = 0.97  # of what it takes is enough: calendars differ by that
@@ -44,7 +45,8 @@ class Reference:
     """What runs are measured by: the states that they should look like, their grid, and the tools for it."""
 
     def __init__(self, store: xr.Dataset, regions: Regions, mesh: Path | None):
-        self.store = store.isel(sample=np.flatnonzero(store.equilibrium.values))
+        settled = store.equilibrium.values if "equilibrium" in store.coords else np.zeros(store.sizes["sample"], bool)
+        self.store = store.isel(sample=np.flatnonzero(settled))
         if self.store.sizes["sample"] < 2:
             raise UserError("the states hold fewer than two in equilibrium, D has no unit: prepare more")
         self.mesh, self.equation_of_state = mesh, store.attrs.get("equation_of_state")
@@ -166,7 +168,7 @@ def _trajectory(run: Finished, end: Ending, by: Reference) -> tuple[Trajectory, 
     for n in range(kept):
         try:
             state = _stacked(next(states)[0], output, by)
-        except UserError as error:
+        except NoOcean as error:
             if not blown and n == 0:
                 raise  # it is not the ocean that is wrong, but what we were told of its files
             notes += [] if blown else [f"holds what no ocean does ({error})"]
@@ -224,14 +226,16 @@ def _partial(number: np.ndarray, days: float) -> bool:
 def _shock(run: Finished, end: Ending, days: float) -> tuple[float, str | None]:
     """Shock [m] of a run whose output covers ``days``; NaN with the reason where it cannot be told."""
     seconds = _step_seconds(run, end)
-    if end.stat is None or not seconds:
-        return np.nan, f"no {'time step in its namelist_cfg' if end.stat else 'run.stat'}, its shock is not known"
+    if end.stat is None or SHOCK_OF not in end.stat.extremes:
+        return np.nan, f"no {SHOCK_OF} in a run.stat, its shock is not known"
+    if not seconds:
+        return np.nan, "no time step in its namelist_cfg, its shock is not known"
     step = end.stat.steps
     covered = (step[-1] - step[0] + 1) * seconds / SECONDS_PER_DAY
     if covered < WHOLE * days or (covered < SHOCK_DAYS and not end.blown):
         return np.nan, f"run.stat covers {covered:.0f} days, not all of the run from its start: its shock is not known"
     early = (step - step[0]) * seconds < SHOCK_DAYS * SECONDS_PER_DAY
-    return swings(end.stat.extremes["|ssh|_max"][early]), None
+    return swings(end.stat.extremes[SHOCK_OF][early]), None
 
 
 def _step_seconds(run: Finished, end: Ending) -> float | None:

@@ -129,7 +129,7 @@ def load(schema: type, stage: str, arguments: list[str]):
             config = _merged(config, key, content, "the command line")
     if config.train.precision == "False":  # as YAML reads a bare `no`
         config.train.precision = "no"
-    return built(config, "the command line")
+    return built(config)
 
 
 def _merged(config, key: str, content, where: str):

@@ -58,7 +58,7 @@ def evaluate_with_an_unknown_key(p):
     return ["evaluate", p.states, "--config", p.write("e.yaml", "membres: 4"), "--out", p.folder / "m.json"]
 
 
-@case("members=1 is not accepted: choose 2")
+@case("members=1 is not accepted in ")
 def evaluate_one_member(p):
     return ["evaluate", p.states, "--config", p.write("e.yaml", "members: 1"), "--out", p.folder / "m.json"]
 

@@ -218,7 +218,7 @@ def test_a_model_of_another_grid_is_refused(store, grid, fields):
         ("membres: 4", "unknown key 'membres' in .* .did you mean 'members'"),
         ("regions: {boxs: {}}", "unknown key 'regions.boxs' in .* .did you mean 'boxes'"),
         ("members: many", "c.yaml.*many"),
-        ("members: 1", "members=1 is not accepted: choose 2"),
+        ("members: 1", "members=1 is not accepted in .*c.yaml: choose 2"),
         ("regions: {levels: {t: {latitude: [0, 1]}}}", "c.yaml.*depth"),
         ("regions: {gyres: {g: {latitude: [0]}}}", "c.yaml"),
         ("- a", "holds no table"),

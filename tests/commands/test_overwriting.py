@@ -153,7 +153,7 @@ def test_another_result_of_ours_goes_only_when_told_and_the_same_one_is_made_aga
         encode: [],
     }[command]
     if command is encode:
-        monkeypatch.setattr("ldm_ocean.autoencoder.latents.result", _of_another_call)
+        monkeypatch.setattr("ldm_ocean.commands.encode.result", _of_another_call)
     assert "--overwrite" in refused([*command(place, out), *other], place, monkeypatch, capsys)
     before = mark_of(out)
     assert run([*command(place, out), *other, "--overwrite"], monkeypatch) in (0, 1)
