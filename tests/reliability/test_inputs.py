@@ -97,7 +97,7 @@ def test_an_ocean_in_two_hundred_guises_gives_the_same_states(tmp_path_factory, 
 def test_states_in_another_order_and_precision_stack_to_the_same_tensor(order, kind):
     states = small_states()
     grid, fields = OceanGrid.from_dataset(states), Fields.from_dataset(states)
-    other = states.transpose(*order).map(lambda v: v.astype(kind).assign_attrs(v.attrs) if v.dtype.kind == "f" else v)
+    other = states.transpose(*order).map(lambda v: v.astype(kind) if v.dtype.kind == "f" else v, keep_attrs=True)
     assert OceanGrid.from_dataset(other).digest == grid.digest
     assert np.array_equal(fields.stack(other, OceanGrid.from_dataset(other)), fields.stack(states, grid))
 

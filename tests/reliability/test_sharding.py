@@ -6,6 +6,7 @@ import os
 import pytest
 import torch
 import torch.distributed as dist
+from packaging.version import Version
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor
@@ -60,6 +61,7 @@ def differences(stage: str, command: list[str], store: str, rank: int, answers) 
 
 
 @pytest.mark.reliability("R6")
+@pytest.mark.skipif(Version(torch.__version__) < Version("2.10"), reason="FSDP2 on CPUs: 2.6 fails, 2.8 does not average")
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_sharded_network_has_the_loss_and_gradients_of_the_whole_one(stage, road, tmp_path):
     context = multiprocessing.get_context("forkserver")
