@@ -61,7 +61,7 @@ def differences(stage: str, command: list[str], store: str, rank: int, answers) 
 
 
 @pytest.mark.reliability("R6")
-@pytest.mark.skipif(Version(torch.__version__) < Version("2.10"), reason="FSDP2 on CPUs: 2.6 fails, 2.8 does not average")
+@pytest.mark.skipif(Version(torch.__version__) < Version("2.10"), reason="FSDP on CPUs: 2.6 fails, 2.8 has no mean")
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_sharded_network_has_the_loss_and_gradients_of_the_whole_one(stage, road, tmp_path):
     context = multiprocessing.get_context("forkserver")
