@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
-from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
+from omegaconf.errors import ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 
 from ..errors import UserError, nearest
 from . import plain_yaml
@@ -66,6 +66,8 @@ def built(config: Any, where: str = "") -> Any:
     where = f" in {where}" if where else ""
     try:
         result = OmegaConf.to_object(config)
+    except MissingMandatoryValue as error:
+        raise UserError(f"{error.full_key} is missing{where}: give it a value") from error
     except (OmegaConfBaseException, TypeError, ValueError) as error:
         raise UserError(f"{str(error).splitlines()[0]}{where}") from error
     check_values(result, "", where)

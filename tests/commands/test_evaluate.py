@@ -219,7 +219,7 @@ def test_a_model_of_another_grid_is_refused(store, grid, fields):
         ("regions: {boxs: {}}", "unknown key 'regions.boxs' in .* .did you mean 'boxes'"),
         ("members: many", "c.yaml.*many"),
         ("members: 1", "members=1 is not accepted in .*c.yaml: choose 2"),
-        ("regions: {levels: {t: {latitude: [0, 1]}}}", "c.yaml.*depth"),
+        ("regions: {levels: {t: {latitude: [0, 1]}}}", "regions.levels.t.depth is missing in .*c.yaml: give it"),
         ("regions: {gyres: {g: {latitude: [0]}}}", "c.yaml"),
         ("- a", "holds no table"),
         ("a: [", "not readable YAML"),

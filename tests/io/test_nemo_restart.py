@@ -114,7 +114,9 @@ def test_step_and_date_are_written_together_or_not_at_all(real, tmp_path):
 def test_a_template_s_other_variables_are_kept_to_the_last_bit(format, upper, tmp_path):
     mesh, state = upper
     template = tmp_path / "own.nc"
-    raw(WHOLE).assign_attrs(note="ours").to_netcdf(template, format=format, unlimited_dims=["time_counter"])
+    raw(WHOLE).assign_attrs(note="ours").to_netcdf(
+        template, format=format, engine="netcdf4", unlimited_dims=["time_counter"]
+    )
     with xr.set_options(keep_attrs=True):
         state = state.assign({k: state[k] + 0.01 for k in FIELDS}).assign_coords(season=("sample", [0.25]))
     write_restart(tmp_path / "a_restart.nc", state, read_grid(mesh), template)
