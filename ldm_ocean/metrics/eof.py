@@ -6,20 +6,17 @@ e_k are the EOFs of all variables at once, each cell weighted so that variables 
 of settings left out of the fit (cross-validation, Stone 1974). Season t enters by harmonics, parameters p̂ scaled:
 
     EofRegression         m = B f,  f = (1, p̂, cos 2πt, sin 2πt), by least squares
-    EofGaussianProcess    m_k = h(t)ᵀ b_k(p),  h = (1, cos 2πt, sin 2πt, cos 4πt, sin 4πt): the mean year b_k of a
-                          setting, kriged from those of the others with a constant, a linear and a Matérn 5/2 part and
-                          noise (``prior.kernel``); each k has the length ℓ and the noise ν that predict left-out
-                          settings best
+    EofGaussianProcess    m = h(t)ᵀ b(p), the mean years of settings kriged by their principal directions, as for the
+                          generator itself (``generative.prior``)
 """
-
-import itertools
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..generative.conditions import season_angle
-from ..generative.prior import LENGTHS, NUGGETS, harmonics, kernel, mean_year
+from ..generative.prior import Prior
+from ..generative.years import seasonal
 from ..ocean.parameters import ParameterScale
 from .kernels import normalising_weights
 
@@ -85,51 +82,22 @@ class EofGaussianProcess(_Eofs):
     """Gaussian-process regression of the mean years of EOF coefficients on the parameters, with resampled residuals."""
 
     def _fit(self, coefficients, places, season, settings):
-        h = _harmonics(season)
-        _, first, place = np.unique(settings, return_index=True, return_inverse=True)
-        self.places = places[first]
-        pooled = np.linalg.lstsq(h, coefficients, rcond=None)[0]
-        years = np.stack([_mean_year(coefficients[place == s], season[place == s], pooled) for s in range(len(first))])
-        self.centre = years.mean(0)
-        years = years - self.centre
-        best = np.full(coefficients.shape[1], np.inf)
-        self.response, residuals = np.zeros_like(years), coefficients.copy()
-        self.length = np.full(len(best), LENGTHS[0])
-        for length, nugget in itertools.product(LENGTHS, NUGGETS):
-            inverse = np.linalg.inv(_kernel(self.places, self.places, length) + nugget * np.eye(len(years)))
-            response = np.einsum("st,tjk->sjk", inverse, years)  # K⁻¹ b
-            left_out = years - response / inverse.diagonal()[:, None, None]
-            misfit = coefficients - np.einsum("nj,njk->nk", h, left_out[place] + self.centre)
-            error = (misfit**2).mean(0)
-            better = error < best
-            best = np.where(better, error, best)
-            self.length = np.where(better, length, self.length)
-            self.response[..., better], residuals[:, better] = response[..., better], misfit[:, better]
-        return residuals
+        z, angle = torch.from_numpy(coefficients).float()[..., None], _angle(season)
+        self.prior = Prior.fitted(z, _standard(places), angle, settings)
+        _, place = np.unique(settings, return_inverse=True)
+        return (z - seasonal(self.prior.left_out()[place], angle))[..., 0].double().numpy()
 
     def _mean(self, places, season):
-        years = np.repeat(self.centre[None], len(places), 0)
-        for length in np.unique(self.length):
-            own = self.length == length
-            years[..., own] += np.einsum("ns,sjk->njk", _kernel(places, self.places, length), self.response[..., own])
-        return np.einsum("nj,njk->nk", _harmonics(season), years)
+        return self.prior(_standard(places), _angle(season))[..., 0].double().numpy()
 
 
-def _kernel(a: np.ndarray, b: np.ndarray, length: float) -> np.ndarray:
-    """``prior.kernel`` (A, B) of parameters on the scale 0 … 1, whose spread, if uniform, is 1/√12."""
-    left, right = (torch.from_numpy(np.sqrt(12) * (x - 0.5)) for x in (a, b))
-    return kernel(left, right, torch.tensor(length)).numpy()
+def _standard(places: np.ndarray) -> Tensor:
+    """Parameters on the scale 0 … 1, whose spread, if uniform, is 1/√12, on that of the prior."""
+    return torch.from_numpy(np.sqrt(12) * (places - 0.5)).float()
 
 
-def _harmonics(season: np.ndarray) -> np.ndarray:
-    return harmonics(season_angle(torch.from_numpy(season).double())).numpy()
-
-
-def _mean_year(coefficients: np.ndarray, season: np.ndarray, pooled: np.ndarray) -> np.ndarray:
-    """(5, K) of one setting, drawn towards ``pooled`` where its states are few."""
-    angle = season_angle(torch.from_numpy(season).double())
-    z, towards = (torch.from_numpy(x)[:, None] for x in (coefficients, pooled))
-    return mean_year(z, angle, towards)[0][:, 0].double().numpy()
+def _angle(season: np.ndarray) -> Tensor:
+    return season_angle(torch.from_numpy(season).float())
 
 
 def _eofs(x: np.ndarray, explained: float) -> tuple[np.ndarray, np.ndarray]:
