@@ -160,8 +160,8 @@ class DiffusionTask(nn.Module):
     @property
     def earns_its_keep(self) -> bool:
         """Whether the network was below F = 0 in every band of the last validation."""
-        pairs = zip(self.bands["network"], self.bands["gaussian"], strict=True)
-        return all(network < gaussian for network, gaussian in pairs)
+        pairs = zip(self.bands.get("network", []), self.bands.get("gaussian", []), strict=True)
+        return bool(self.bands) and all(network < gaussian for network, gaussian in pairs)
 
     def figures(self) -> dict:
         """Reconstruction beside one sample for the first held-out state, for each variable at the surface."""

@@ -36,7 +36,7 @@ def best(sigma: float) -> float:
 
 @pytest.mark.parametrize("sigma", [0.1, 0.5, 2.0])
 def test_many_states_give_the_best_denoiser_there_is(sigma):
-    assert error(Weather.fitted(*drawn(50, 40)), sigma) == pytest.approx(best(sigma), rel=0.05)
+    assert error(Weather.fitted(*drawn(30, 20)), sigma) == pytest.approx(best(sigma), rel=0.06)
 
 
 @pytest.mark.parametrize("sigma", [0.1, 0.5, 2.0])
@@ -56,21 +56,22 @@ def test_directions_are_orthonormal_and_variances_fall():
 
 
 def test_all_variance_is_accounted_for():
-    x, c, names = drawn(40, 20)
-    known = Gaussian(x[:1], Weather.fitted(x, c, names).basis, Weather.fitted(x, c, names)(c[:1] * 0))
+    x, c, names = drawn(40, 10)
+    fitted = Weather.fitted(x, c, names)
+    known = Gaussian(x[:1], fitted.basis, fitted(c[:1] * 0))
     assert float(known.size()[0]) == pytest.approx(float(x.square().mean()), rel=0.1)
 
 
 def test_the_amplitude_follows_the_parameters_and_stays_at_the_edge_of_what_was_seen():
-    x, c, names = drawn(60, 30, slope=0.5)
+    x, c, names = drawn(40, 15, slope=1.0)
     fitted = Weather.fitted(x, c, names)
-    assert fitted.slopes.tolist() == pytest.approx([0.5, 0.0], abs=0.08)
+    assert fitted.slopes.tolist() == pytest.approx([1.0, 0.0], abs=0.1)
     ask = torch.tensor([[0.0, 0.0], [1.0, 0.0], [50.0, 0.0], [-50.0, 0.0]])
-    a = fitted(ask)[:, 0] / fitted.variances[0]
-    assert float(a[1]) == pytest.approx(np.exp(0.5), rel=0.1)
-    seen = (0.5 * c[:, 0]).exp()
-    assert float(a[2]) == pytest.approx(float(seen.max()), rel=0.2)
-    assert float(a[3]) == pytest.approx(float(seen.min()), rel=0.2)
+    a = fitted(ask)[:, 0] / TRUE[0]
+    assert a[:2].tolist() == pytest.approx([1, np.e], rel=0.15)
+    seen = c[:, 0].exp()
+    assert float(a[2]) == pytest.approx(float(seen.max()), rel=0.3)
+    assert float(a[3]) == pytest.approx(float(seen.min()), rel=0.3)
 
 
 @pytest.mark.parametrize(("settings", "states"), [(1, 1), (1, 2), (1, 30), (2, 1), (3, 4)])
