@@ -6,19 +6,26 @@ e_k are the EOFs of all variables at once, each cell weighted so that variables 
 of settings left out of the fit (cross-validation, Stone 1974). Season t enters by harmonics, parameters p̂ scaled:
 
     EofRegression         m = B f,  f = (1, p̂, cos 2πt, sin 2πt), by least squares
-    EofGaussianProcess    m = h(t)ᵀ b(p), the mean years of settings kriged by their principal directions, as for the
-                          generator itself (``generative.prior``)
+    EofGaussianProcess    m_k = h(t)ᵀ b_k(p),  h = (1, cos 2πt, sin 2πt, cos 4πt, sin 4πt): the mean year b_k of a
+                          setting, kriged from those of the others with a constant, a linear and a Matérn 5/2 part and
+                          noise; each k has the length ℓ, the same for all parameters, and the noise ν that predict
+                          left-out settings best: another way than the generator's own (``generative.process``)
 """
+
+import itertools
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..generative.conditions import season_angle
-from ..generative.prior import Prior
-from ..generative.years import seasonal
+from ..generative.process import CONSTANT
+from ..generative.years import harmonics, mean_year
 from ..ocean.parameters import ParameterScale
 from .kernels import normalising_weights
+
+LENGTHS = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0)  # ℓ, in standard deviations of the parameters
+NUGGETS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)  # ν
 
 
 class _Eofs:
@@ -82,22 +89,52 @@ class EofGaussianProcess(_Eofs):
     """Gaussian-process regression of the mean years of EOF coefficients on the parameters, with resampled residuals."""
 
     def _fit(self, coefficients, places, season, settings):
-        z, angle = torch.from_numpy(coefficients).float()[..., None], _angle(season)
-        self.prior = Prior.fitted(z, _standard(places), angle, settings)
-        _, place = np.unique(settings, return_inverse=True)
-        return (z - seasonal(self.prior.left_out()[place], angle))[..., 0].double().numpy()
+        h = _harmonics(season)
+        _, first, place = np.unique(settings, return_index=True, return_inverse=True)
+        self.places = places[first]
+        pooled = np.linalg.lstsq(h, coefficients, rcond=None)[0]
+        years = np.stack([_mean_year(coefficients[place == s], season[place == s], pooled) for s in range(len(first))])
+        self.centre = years.mean(0)
+        years = years - self.centre
+        best = np.full(coefficients.shape[1], np.inf)
+        self.response, residuals = np.zeros_like(years), coefficients.copy()
+        self.length = np.full(len(best), LENGTHS[0])
+        for length, nugget in itertools.product(LENGTHS, NUGGETS):
+            inverse = np.linalg.inv(_kernel(self.places, self.places, length) + nugget * np.eye(len(years)))
+            response = np.einsum("st,tjk->sjk", inverse, years)  # K⁻¹ b
+            left_out = years - response / inverse.diagonal()[:, None, None]
+            misfit = coefficients - np.einsum("nj,njk->nk", h, left_out[place] + self.centre)
+            error = (misfit**2).mean(0)
+            better = error < best
+            best = np.where(better, error, best)
+            self.length = np.where(better, length, self.length)
+            self.response[..., better], residuals[:, better] = response[..., better], misfit[:, better]
+        return residuals
 
     def _mean(self, places, season):
-        return self.prior(_standard(places), _angle(season))[..., 0].double().numpy()
+        years = np.repeat(self.centre[None], len(places), 0)
+        for length in np.unique(self.length):
+            own = self.length == length
+            years[..., own] += np.einsum("ns,sjk->njk", _kernel(places, self.places, length), self.response[..., own])
+        return np.einsum("nj,njk->nk", _harmonics(season), years)
 
 
-def _standard(places: np.ndarray) -> Tensor:
-    """Parameters on the scale 0 … 1, whose spread, if uniform, is 1/√12, on that of the prior."""
-    return torch.from_numpy(np.sqrt(12) * (places - 0.5)).float()
+def _kernel(a: np.ndarray, b: np.ndarray, length: float) -> np.ndarray:
+    """k (A, B) of parameters (A, P), (B, P) on the scale 0 … 1, whose spread, if uniform, is 1/√12."""
+    a, b = (np.sqrt(12) * (x - 0.5) for x in (a, b))
+    d = np.sqrt(5) * np.linalg.norm(a[:, None] - b, axis=-1) / length
+    return CONSTANT + a @ b.T + (1 + d + d * d / 3) * np.exp(-d)
 
 
-def _angle(season: np.ndarray) -> Tensor:
-    return season_angle(torch.from_numpy(season).float())
+def _harmonics(season: np.ndarray) -> np.ndarray:
+    return harmonics(season_angle(torch.from_numpy(season).double())).numpy()
+
+
+def _mean_year(coefficients: np.ndarray, season: np.ndarray, pooled: np.ndarray) -> np.ndarray:
+    """(5, K) of one setting, drawn towards ``pooled`` where its states are few."""
+    angle = season_angle(torch.from_numpy(season).double())
+    z, towards = (torch.from_numpy(x)[:, None] for x in (coefficients, pooled))
+    return mean_year(z, angle, towards)[0][:, 0].double().numpy()
 
 
 def _eofs(x: np.ndarray, explained: float) -> tuple[np.ndarray, np.ndarray]:

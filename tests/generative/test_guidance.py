@@ -96,14 +96,15 @@ def test_an_observation_moves_most_where_the_weather_varies_most():
 
 @pytest.mark.parametrize("tau", [0.1, 1.0])
 def test_mean_states_drawn_under_a_constraint_have_the_posterior_mean_and_spread(tau):
-    """m = B ξ, the weather w of size s unknown: a·(m + s w) = b ± τ."""
+    """m = B ξ, the weather w of variance 2 unknown: a·(m + w) = b ± τ."""
     rng = torch.Generator().manual_seed(1)
     matrix, a, b = torch.randn(N, 3, generator=rng), torch.randn(N, generator=rng), 0.5
     xi, noise = torch.randn(20000, 3, generator=rng), torch.randn(20000, 1, generator=rng)
     residual = lambda z: (z[..., 0] @ a - b)[:, None] / tau  # noqa: E731
-    new = conditioned(xi, lambda x: (x @ matrix.T)[..., None], residual, known(20000), noise)
+    weather = Gaussian.alike(torch.zeros(20000, N, 1), 2.0)
+    new = conditioned(xi, lambda x: (x @ matrix.T)[..., None], residual, weather, noise)
     row = a @ matrix
-    error = tau**2 + S**2 * a @ a
+    error = tau**2 + 2 * a @ a
     mean = b * row / (row @ row + error)
     covariance = torch.eye(3) - torch.outer(row, row) / (row @ row + error)
     torch.testing.assert_close(new.mean(0), mean, atol=0.03, rtol=0)
