@@ -3,6 +3,7 @@
 ``codec.json`` holds fields, hyperparameters (as ``shape``) and schema version, ``codec.safetensors`` weights,
 statistics and the mesh; ``generator.json`` / ``generator.safetensors`` the same for the denoiser. Each of a pair knows
 the other: the JSON holds the SHA-256 of the tensors' file, whose metadata hold that of everything else in the JSON.
+Generators of schema 1 are read by way of ``generative.upgrade``.
 """
 
 import hashlib
@@ -26,12 +27,15 @@ from .generative.denoiser import Denoiser
 from .generative.dit import DiT
 from .generative.generator import Generator
 from .generative.prior import Prior
+from .generative.process import GaussianProcess
+from .generative.upgrade import from_schema_1
+from .generative.weather import Weather
 from .io.atomic import published
 from .ocean.fields import Fields
 from .ocean.grid import OceanGrid
 from .shipped import find_model
 
-SCHEMA = 1
+SCHEMAS = {"codec": (1,), "generator": (2, 1)}  # written first, read all
 MESH = "mesh."
 SUM = "sha256"  # what was published before the tensors knew the sum of their JSON is read without
 
@@ -74,9 +78,8 @@ def is_identity(folder: Path) -> bool:
 
 
 def save_generator(folder: Path, generator: Generator) -> None:
-    """Write denoiser and parameter scaler; its ``about`` holds ``shape`` (width, depth, heads), ``curve``, ``codec``,
-    ``settings`` (how many the prior knows), ``context`` (whether it was trained beside unfinished states), and
-    ``namelist`` where those of the training settings are known.
+    """Write denoiser and parameter scaler; its ``about`` holds ``shape`` (width, depth, heads) or None without a
+    network, ``curve``, ``codec``, and ``namelist`` where those of the training settings are known.
     """
     tensors = {f"denoiser.{k}": v for k, v in generator.denoiser.state_dict().items()}
     tensors |= {f"scaler.{k}": v for k, v in generator.scaler.state_dict().items()}
@@ -92,19 +95,51 @@ def load_generator(folder: Path, codec: Codec) -> Generator:
             "load them as a pair"
         )
     with _readable(folder, "generator"):
+        if about["schema"] == 1:
+            tensors = from_schema_1(tensors)
         scaler = ParameterScaler(about["parameters"])
         scaler.load_state_dict(_part(tensors, "scaler."))
-        _check_size({**about["shape"], "settings": about["settings"]}, tensors)
-        denoiser = new_denoiser(codec, len(scaler.names), about["settings"], about["shape"])
-        denoiser.load_state_dict(_part(tensors, "denoiser."))
+        network = None
+        if about["shape"] is not None:
+            _check_size(about["shape"], tensors)
+            network = new_network(codec, len(scaler.names), about["shape"])
+            network.load_state_dict(_part(tensors, "denoiser.network."))
+        process = GaussianProcess(**_part(tensors, "denoiser.prior.process."))
+        own = {k: v for k, v in _part(tensors, "denoiser.prior.").items() if not k.startswith("process.")}
+        denoiser = Denoiser(network, Prior(process, **own), Weather(**_part(tensors, "denoiser.weather.")))
+        _check_fit(denoiser, codec, len(scaler.names))
     return Generator(denoiser.eval(), scaler, about)
 
 
-def new_denoiser(codec: Codec, n_parameters: int, n_settings: int, hyperparameters: dict) -> Denoiser:
-    """An untrained denoiser for the latent cells of ``codec``."""
+def new_network(codec: Codec, n_parameters: int, hyperparameters: dict) -> DiT:
+    """An untrained transformer for the latent cells of ``codec``."""
     position, period = codec.token_position, codec.grid.period
-    network = DiT(codec.channels, n_parameters, **hyperparameters, position=position, period=period)
-    return Denoiser(network, Prior(n_settings, n_parameters, codec.n_tokens, codec.channels))
+    return DiT(codec.channels, n_parameters, **hyperparameters, position=position, period=period)
+
+
+def _check_fit(denoiser: Denoiser, codec: Codec, n_parameters: int) -> None:
+    """ValueError for statistics of other latents or parameters than these."""
+    prior, weather, process = denoiser.prior, denoiser.weather, denoiser.prior.process
+    latents, directions, rank = (codec.n_tokens, codec.channels), len(prior.directions), len(weather.basis)
+    settings = len(process.places)
+    expected = {
+        "middle": (prior.middle, (5, *latents)),
+        "directions": (prior.directions, (directions, 5, *latents)),
+        "pooled": (prior.pooled, (5, *latents)),
+        "gain": (prior.gain, (directions,)),
+        "doubt": (prior.doubt, (directions,)),
+        "places": (process.places, (settings, n_parameters)),
+        "values": (process.values, (settings, directions)),
+        "lengths": (process.lengths, (directions, n_parameters)),
+        **{k: (getattr(process, k), (directions,)) for k in ("slope", "size", "nugget")},
+        "basis": (weather.basis, (rank, latents[0] * latents[1])),
+        "variances": (weather.variances, (rank + 1,)),
+        "slopes": (weather.slopes, (n_parameters,)),
+        "limits": (weather.limits, (2,)),
+    }
+    for name, (tensor, shape) in expected.items():
+        if tuple(tensor.shape) != shape:
+            raise ValueError(f"{name} is of shape {tuple(tensor.shape)}, not {shape}")
 
 
 def load_matching(model: nn.Module, run: Path, name: str = "codec", prefix: str = "") -> None:
@@ -124,7 +159,7 @@ def _part(tensors: dict, prefix: str) -> dict:
 
 def _write(folder: Path, name: str, tensors: dict, about: dict) -> None:
     tensors = {k: _smallest(v.detach().cpu()).contiguous() for k, v in tensors.items()}
-    about = {**about, "schema": SCHEMA, "version": __version__}
+    about = {**about, "schema": SCHEMAS[name][0], "version": __version__}
     path = folder / f"{name}.json"
     with published(path) as text, published(path.with_suffix(".safetensors"), SafetensorError) as file:
         save_file(tensors, file, {SUM: _sum_of(about)})
@@ -158,10 +193,9 @@ def _read(folder: Path, name: str) -> tuple[dict, dict]:
         )
     with _readable(folder, name):
         about = dict(json.loads(path.read_text()))
-    if about.get("schema") != SCHEMA:
-        raise UserError(
-            f"{path} has schema {about.get('schema')}, this version reads {SCHEMA}: use the matching release"
-        )
+    if about.get("schema") not in SCHEMAS[name]:
+        read = " and ".join(map(str, SCHEMAS[name]))
+        raise UserError(f"{path} has schema {about.get('schema')}, this version reads {read}: use the matching release")
     file = path.with_suffix(".safetensors")
     with _readable(folder, name):
         tensors = load_file(file)

@@ -17,7 +17,9 @@ from . import __version__, artefacts
 from .autoencoder.codec import Codec
 from .errors import UserError, nearest
 from .generative import DIFFUSION, GP, METHODS, STEPS
+from .generative.conditions import season_angle
 from .generative.generator import Demands, Generator
+from .generative.prior import Earlier
 from .io.namelist import SHARED
 from .io.states import members_as_samples
 from .nn.device import device_named
@@ -71,7 +73,7 @@ class OceanLDM:
 
     @property
     def knows_context(self) -> bool:
-        """Whether it was trained beside unfinished states."""
+        """Whether it learnt what an unfinished state tells of the finished one."""
         return self.generator.knows_context
 
     @property
@@ -131,8 +133,14 @@ class OceanLDM:
         _check_asked(members, season)
         demands = Demands.of(constraints, self.fields, self.grid, self.device, self.codec.decode)
         asked = self.generator.asked(parameters, strict, extrapolate)
-        earlier = None if context is None else self.encode(context)
+        earlier = None if context is None else self._earlier(context, season)
         return self.generator.sample(asked, members, seed, season, demands, earlier, steps, guidance)
+
+    def _earlier(self, context: xr.Dataset, season: float) -> Earlier:
+        """Of a state without a season, that of what is asked for is taken."""
+        latents = self.encode(context)
+        seasons = np.broadcast_to(np.asarray(context.get("season", season), "float32"), len(latents))
+        return Earlier(latents, season_angle(torch.tensor(seasons, device=self.device)))
 
     def sample(
         self,

@@ -12,7 +12,10 @@ from ldm_ocean.autoencoder.codec import IdentityCodec
 from ldm_ocean.autoencoder.vae import Autoencoder
 from ldm_ocean.errors import UserError
 from ldm_ocean.generative.conditions import ParameterScaler
+from ldm_ocean.generative.denoiser import Denoiser
 from ldm_ocean.generative.generator import Generator
+
+from .generative.test_denoiser import statistics
 
 SHAPE = {"width": 16, "depth": 1, "heads": 2}
 
@@ -22,8 +25,10 @@ def model(autoencoder, tmp_path) -> Path:
     """An untrained pair, saved."""
     artefacts.save_codec(tmp_path, autoencoder)
     scaler = ParameterScaler(["wind", "mixing"])
-    about = {"shape": SHAPE, "curve": "edm", "settings": 3, "codec": autoencoder.digest}
-    artefacts.save_generator(tmp_path, Generator(artefacts.new_denoiser(autoencoder, 2, 3, SHAPE), scaler, about))
+    about = {"shape": SHAPE, "curve": "edm", "codec": autoencoder.digest}
+    network = artefacts.new_network(autoencoder, 2, SHAPE)
+    denoiser = Denoiser(network, *statistics(2, autoencoder.n_tokens, autoencoder.channels))
+    artefacts.save_generator(tmp_path, Generator(denoiser, scaler, about))
     return tmp_path
 
 
@@ -42,7 +47,7 @@ def test_a_model_comes_back_as_it_was_saved(model, autoencoder, tensor):
     assert codec.digest == autoencoder.digest
     assert torch.equal(codec.encode(tensor), autoencoder.encode(tensor))
     own = artefacts.load_generator(model, codec)
-    assert own.scaler.names == ["wind", "mixing"] and own.about["settings"] == 3 and not own.denoiser.training
+    assert own.scaler.names == ["wind", "mixing"] and own.about["shape"] == SHAPE and not own.denoiser.training
 
 
 @pytest.mark.parametrize("name", ["head.weight", "token_mean", "normaliser.scale", "mesh.e1t"])
@@ -92,10 +97,29 @@ def test_a_network_larger_than_its_tensors_is_refused_for_that_and_never_built(c
         artefacts.load_codec(model) if name == "codec" else artefacts.load_generator(model, autoencoder)
 
 
-def test_more_settings_than_the_prior_has_are_refused_for_that(model, autoencoder):
-    without_sums(model, "generator", lambda about, tensors: about.update(settings=10**8))
-    with pytest.raises(UserError, match="claims a network of"):
+PARTS = ("middle", "directions", "pooled", "gain", "doubt")
+STATISTICS = {
+    **{name: f"denoiser.prior.{name}" for name in PARTS},
+    **{n: f"denoiser.prior.process.{n}" for n in ("places", "values", "lengths", "slope", "size", "nugget")},
+    **{name: f"denoiser.weather.{name}" for name in ("basis", "variances", "slopes", "limits")},
+}
+
+
+@pytest.mark.parametrize("name", STATISTICS)
+def test_statistics_that_do_not_fit_each_other_or_the_latents_are_refused_by_name(name, model, autoencoder):
+    def longer(about, tensors):
+        tensors[STATISTICS[name]] = torch.cat([tensors[STATISTICS[name]]] * 3, -1)
+
+    without_sums(model, "generator", longer)
+    with pytest.raises(UserError, match=f"{name} is of shape"):
         artefacts.load_generator(model, autoencoder)
+
+
+def test_a_generator_without_a_network_comes_back_without(model, autoencoder):
+    own = artefacts.load_generator(model, autoencoder)
+    bare = Generator(Denoiser(None, own.denoiser.prior, own.denoiser.weather), own.scaler, own.about | {"shape": None})
+    artefacts.save_generator(model, bare)
+    assert artefacts.load_generator(model, autoencoder).denoiser.network is None
 
 
 def test_tensors_that_lose_nothing_are_kept_in_half_precision_and_others_whole(tmp_path, fields, grid):

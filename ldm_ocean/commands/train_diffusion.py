@@ -35,12 +35,12 @@ def run(args: argparse.Namespace) -> None:
     task = DiffusionTask(config)
 
     def describe() -> str:
-        weights = sum(p.numel() for p in task.model.network.parameters())
+        weights = sum(p.numel() for p in task.model.parameters())
         return (
             f"{task.size} states of {task.codec.n_tokens} × {task.codec.channels} latents, "
             f"{weights / 1e6:.2f} M weights, {config.train.samples // config.train.global_batch_size} steps; "
             "regression on the parameters leaves "
-            f"{100 * task.prior_fit['held_out_variance']:.1f} % of the latent variance"
+            f"{100 * task.unexplained():.1f} % of the latent variance"
         )
 
     def conclude() -> str:

@@ -1,4 +1,4 @@
-"""What a state is asked for: parameters, season, a context state; each may be absent.
+"""What a state is asked for: parameters and season, or nothing.
 
 Parameters enter scaled to the training set's mean and spread, logarithmically where their range spans more than a
 factor of five; the season as (cos, sin) of its angle.
@@ -16,18 +16,16 @@ from ..ocean.parameters import is_logarithmic
 
 @dataclass(frozen=True)
 class Condition:
-    """A batch of conditions: ``parameters`` (B, P) scaled, ``season`` (B, 2), ``context`` latents (B, N, C).
+    """A batch of conditions: ``parameters`` (B, P) scaled, ``season`` (B, 2).
 
-    ``mean`` (B, N, C) is the mean state that the parameters and the season stand for (see ``prior``).
-    ``has_parameters`` and ``has_context`` (B,) are 1 where given, 0 where dropped; season goes with the parameters.
+    ``mean`` (B, N, C) is the mean state that they stand for (see ``prior``). ``has_parameters`` (B,) is 1 where they
+    are given, 0 where dropped; season and mean state go with the parameters.
     """
 
     parameters: torch.Tensor
     season: torch.Tensor
     mean: torch.Tensor
-    context: torch.Tensor
     has_parameters: torch.Tensor
-    has_context: torch.Tensor
 
     def without_parameters(self) -> "Condition":
         """The same batch, unconditional (what classifier-free guidance moves away from)."""

@@ -3,13 +3,13 @@
     z_σ = z + σ n,  n ~ N(0, 1)                                            (noise level σ; EDM, Karras et al. 2022)
     z_t = (1 − t) z + t n  =  (1 − t) z_σ   with  σ = t / (1 − t)          (rectified flow, Liu et al. 2022: same curve)
 
-    D(z_σ) = μ + c_skip (z_σ − μ) + c_out F(c_in (z_σ − μ), ¼ ln σ, condition)  ≈  E[z | z_σ, condition]
-    c_skip = s²/(σ² + s²),  c_out = σ s/√(σ² + s²),  c_in = 1/√(σ² + s²)
+    D(z_σ) = μ + K (z_σ − μ) + L F(…)  ≈  E[z | z_σ, condition]
+    K = C (C + σ²)⁻¹,    L = σ √(C (C + σ²)⁻¹)
 
-EDM's preconditioning is the exact denoiser of a Gaussian prior N(0, s²). Here the prior is N(μ, s²): μ is the mean
-state of the setting (see ``prior``), s the size of its internal variability, so the network learns only how the ocean
-varies about its mean state (residual diffusion as in CorrDiff, Mardani et al. 2023). With a context state, μ is what
-the other settings predict and s the size of its error, since a context may know better. Unconditionally μ = 0, s = 1.
+EDM's preconditioning is the exact denoiser of N(0, s²); this one is that of N(μ, C): μ is the mean state of the setting
+(``prior``), C the covariance of its weather (``weather``). With F = 0 the model is the best that linear statistics can
+do; F starts at zero, answers in units of what K leaves open, and learns what is not Gaussian. Without parameters μ = 0,
+C = 1.
 """
 
 import math
@@ -18,7 +18,9 @@ import torch
 from torch import nn
 
 from .conditions import Condition
+from .gaussian import Gaussian
 from .prior import Prior
+from .weather import Weather
 
 SIGMA_MIN, SIGMA_MAX = 0.02, 40.0  # latents have unit variance
 
@@ -47,28 +49,31 @@ def training_sigma(uniform: torch.Tensor, curve: str) -> torch.Tensor:
 
 
 class Denoiser(nn.Module):
-    """D(z_σ, σ, condition): the preconditioned network."""
+    """D(z_σ, σ, condition). ``network`` is F, or None where F = 0 is best."""
 
-    def __init__(self, network: nn.Module, prior: Prior):
+    def __init__(self, network: nn.Module | None, prior: Prior, weather: Weather):
         super().__init__()
-        self.network, self.prior = network, prior
+        self.network, self.prior, self.weather = network, prior, weather
+
+    def gaussian(self, condition: Condition) -> Gaussian:
+        """N(μ, C) of each sample."""
+        known = condition.has_parameters[:, None]
+        variances = self.weather(condition.parameters) * known + 1 - known
+        return Gaussian(condition.mean * known[..., None], self.weather.basis, variances)
 
     def forward(self, z: torch.Tensor, sigma: torch.Tensor, condition: Condition) -> torch.Tensor:
         """Estimate of the clean latents (B, N, C) from noisy ones; ``sigma`` (B,)."""
-        residual, c_out, rest = self._inputs(z, sigma, condition)
-        return rest + c_out * self.network(residual, sigma.log() / 4, condition)
-
-    def _inputs(self, z, sigma, condition):
-        known = condition.has_parameters[:, None, None]
-        given = condition.has_context[:, None, None] == 1
-        s = torch.where(given, self.prior.error, self.prior.spread) * known + 1 - known
-        mean = condition.mean * known
-        total = (sigma[:, None, None] ** 2 + s**2).sqrt()
-        c_out = sigma[:, None, None] * s / total
-        return (z - mean) / total, c_out, mean + (s / total) ** 2 * (z - mean)
+        known = self.gaussian(condition)
+        estimate = known.estimate(z, sigma)
+        if self.network is None:
+            return estimate
+        size = known.size()
+        seen = (z - known.mean) / (size + sigma**2).sqrt()[:, None, None]
+        told = (estimate - known.mean) / size.sqrt()[:, None, None]
+        answer = self.network(torch.cat([seen, told], -1), sigma.log() / 4, condition)
+        return estimate + known.weighted(answer, sigma)
 
     def loss(self, z: torch.Tensor, noise: torch.Tensor, sigma: torch.Tensor, condition: Condition) -> torch.Tensor:
-        """Mean squared error of F, which is EDM's weighting of the denoising error; (B,) one value a sample."""
-        residual, c_out, rest = self._inputs(z + sigma[:, None, None] * noise, sigma, condition)
-        estimate = self.network(residual, sigma.log() / 4, condition)
-        return (estimate - (z - rest) / c_out).square().mean((1, 2))
+        """Mean square of what D misses, (B,), in units of what K leaves open: one for F = 0 where all is Gaussian."""
+        missed = self(z + sigma[:, None, None] * noise, sigma, condition) - z
+        return missed.square().mean((1, 2)) / self.gaussian(condition).doubt(sigma)

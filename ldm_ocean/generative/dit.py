@@ -3,7 +3,8 @@
     h ← h + g1 ⊙ Attention(s1 ⊙ norm h + b1),   h ← h + g2 ⊙ MLP(s2 ⊙ norm h + b2)
     (b, s, g) = linear(silu(e)),   e = noise level + parameters + season;   all gates start at zero
 
-The context state enters as extra channels of the same tokens; what is absent is replaced by zeros and a flag.
+Each token is told its noisy latents and what linear statistics make of them; parameters that are absent are replaced by
+zeros and a flag.
 """
 
 import math
@@ -36,7 +37,7 @@ class Layer(nn.Module):
 
 
 class DiT(nn.Module):
-    """F(x, noise level, condition) for packed tokens (B, N, channels); output of the same shape.
+    """F(x, noise level, condition) of packed tokens (B, N, 2 · channels) → (B, N, channels).
 
     ``position`` (N, 3) are latitude, longitude [°] and depth [m] of the tokens, ``period`` that of x [°] or None.
     """
@@ -50,7 +51,7 @@ class DiT(nn.Module):
         self.place = nn.Linear(2 * pairs, width)  # absolute place, from the same angles
         self.enter = nn.Linear(2 * channels, width)
         self.noise = nn.Sequential(nn.Linear(64, width), nn.SiLU(), nn.Linear(width, width))
-        self.ask = nn.Sequential(nn.Linear(n_parameters + 4, width), nn.SiLU(), nn.Linear(width, width))
+        self.ask = nn.Sequential(nn.Linear(n_parameters + 3, width), nn.SiLU(), nn.Linear(width, width))
         self.layers = nn.ModuleList(Layer(width, heads) for _ in range(depth))
         self.norm = nn.LayerNorm(width, elementwise_affine=False)
         self.modulation = nn.Linear(width, 2 * width)
@@ -61,11 +62,10 @@ class DiT(nn.Module):
 
     def forward(self, x: torch.Tensor, noise_level: torch.Tensor, condition: Condition, mask=None) -> torch.Tensor:
         c = condition
-        context = c.context * c.has_context[:, None, None]
         places = torch.cat([self.angles.cos(), self.angles.sin()], -1)
-        h = self.enter(torch.cat([x, context], -1)) + self.place(places)
+        h = self.enter(x) + self.place(places)
         known = c.has_parameters[:, None]
-        asked = torch.cat([c.parameters * known, c.season * known, known, c.has_context[:, None]], -1)
+        asked = torch.cat([c.parameters * known, c.season * known, known], -1)
         e = self.noise(_fourier(noise_level)) + self.ask(asked)
         for layer in self.layers:
             h = layer(h, e, self.angles, mask)

@@ -1,15 +1,15 @@
 """Stage two as a whole: from physical parameters to latents.
 
-    z_0 ~ N(0, σ_max²),    dz/dσ = (z − D(z, σ; c))/σ,    c = (parameters, season, mean state, context)
+    a ~ N(â(c), v(c)),    m = h(t)ᵀ (b̄ + Σ_k a_k d_k),    z_σmax ~ N(m, C + σ_max²),    dz/dσ = (z − D(z, σ; c, t, m))/σ
 
-Every member has a mean state m̃ of its own, drawn as far as the training settings leave it open (``prior``), and from
-there its own weather. What decoded states should obey (``Demands``) guides both.
+Every member has a mean state m of its own, drawn as far as the training settings and, if there is one, an earlier state
+leave it open (``prior``), and from there its own weather. What decoded states should obey (``Demands``) guides both.
 """
 
 import math
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -21,6 +21,7 @@ from . import STEPS
 from .conditions import Condition, ParameterScaler, season_angle
 from .denoiser import Denoiser
 from .guidance import TOGETHER, ClassifierFree, Constrained, Denoise, conditioned
+from .prior import Earlier
 from .sampling import member_noise, noise_levels, sample
 
 FAR = 1.0  # widths of the training range; farther outside of it nothing is generated unasked
@@ -67,12 +68,12 @@ class Generator:
 
     @property
     def device(self) -> torch.device:
-        return self.denoiser.prior.years.device
+        return self.denoiser.prior.middle.device
 
     @property
     def knows_context(self) -> bool:
-        """Whether it was trained beside unfinished states."""
-        return self.about.get("context", True)
+        """Whether it learnt what an earlier state tells of the mean state."""
+        return self.denoiser.prior.knows_earlier
 
     def asked(self, parameters: dict[str, float], strict: bool = False, extrapolate: bool = False) -> torch.Tensor:
         """Scaled parameters (1, P).
@@ -97,65 +98,58 @@ class Generator:
         seed: int,
         season: float,
         demands: Demands,
-        context: torch.Tensor | None = None,
+        earlier: Earlier | None = None,
         steps: int = STEPS,
         guidance: float = 1.0,
     ) -> torch.Tensor:
         """Latents (members, N, C) for scaled parameters ``asked`` (1, P); member m depends on (seed, m) only.
 
-        ``context`` latents (1 or members, N, C) of earlier states. UserError for what is not in reach.
+        ``earlier`` holds one state, or one for each member. UserError for what is not in reach.
         """
         if steps < 1:
             raise UserError(f"steps={steps}: it must be at least 1")
         if not math.isfinite(guidance):
             raise UserError(f"guidance={guidance} is not a number: give 1 for none")
-        condition = self._condition(asked.expand(members, -1), season, seed, context, demands)
+        self._check_earlier(earlier, members)
+        ones = torch.ones(members, device=self.device)
+        asked, angle = asked.expand(members, -1), season_angle(season * ones)
+        condition = Condition(asked, angle, self.denoiser.prior(asked, angle), ones)
+        mean = self._mean_states(condition, seed, earlier, demands.linear())
+        condition = replace(condition, mean=mean)
+        known = self.denoiser.gaussian(condition)
         levels = noise_levels(steps, self.about["curve"]).to(self.device)
-        start = levels[0] * member_noise(condition.mean.shape[1:], seed, range(members)).to(self.device)
+        noise = member_noise(mean.shape[1:], seed, range(members)).to(self.device)
         denoise: Denoise = ClassifierFree(self.denoiser, condition, guidance)
         if not demands.constraints:
-            return sample(denoise, start, levels)
-        prior = self.denoiser.prior
-        latents = sample(Constrained(denoise, demands, prior.spread if context is None else prior.error), start, levels)
+            return sample(denoise, noise, levels, known)
+        latents = sample(Constrained(denoise, demands, known), noise, levels, known)
         demands.say_what_is_missed(latents)
         return latents
 
-    def _condition(self, asked, season: float, seed: int, context, demands: Demands) -> Condition:
-        """What the denoiser is told of each member."""
-        members, ones = len(asked), torch.ones(len(asked), device=self.device)
-        angle = season_angle(season * ones)
-        if context is None:
-            mean = self._mean_states(asked, angle, seed, demands.linear())
-            earlier = torch.zeros_like(mean)
-        elif not self.knows_context:
+    def _check_earlier(self, earlier: Earlier | None, members: int) -> None:
+        if earlier is not None and not self.knows_context:
             raise UserError("this model was trained without unfinished states: sample without a context")
-        elif len(context) not in (1, members):
-            raise UserError(f"context holds {len(context)} states for {members} members: give one, or one for each")
-        else:  # it tells of its own mean state
-            mean, earlier = self.denoiser.prior(asked, angle), context.expand(members, -1, -1)
-        return Condition(
-            parameters=asked,
-            season=angle,
-            mean=mean,
-            context=earlier,
-            has_parameters=ones,
-            has_context=ones * (context is not None),
-        )
+        if earlier is not None and len(earlier.latents) not in (1, members):
+            raise UserError(
+                f"context holds {len(earlier.latents)} states for {members} members: give one, or one for each"
+            )
 
-    def _mean_states(self, asked, angle, seed: int, demands: Demands) -> torch.Tensor:
-        """A draw for each member, as far as parameters and (linear) ``demands`` leave it open."""
-        prior, members = self.denoiser.prior, range(len(asked))
-        xi = member_noise((len(prior.settings),), seed, members, step_number=1).to(self.device)
-        if not demands.constraints or len(prior.settings) == 1:
-            return prior(asked, angle, xi)
+    def _mean_states(self, condition: Condition, seed: int, earlier: Earlier | None, demands: Demands) -> torch.Tensor:
+        """A draw for each member, as far as parameters, earlier state and (linear) ``demands`` leave it open."""
+        prior, members = self.denoiser.prior, range(len(condition.mean))
+        xi = member_noise((len(prior.directions),), seed, members, step_number=1).to(self.device)
+        drawn = prior.drawn(condition.parameters, condition.season, earlier)
+        if not demands.constraints or not len(prior.directions):
+            return drawn(xi)
+        known = self.denoiser.gaussian(condition)
 
         def residual(latents: torch.Tensor) -> torch.Tensor:
             return torch.cat(demands(latents), 1)
 
-        count = residual(prior(asked[:1], angle[:1])).shape[1]
+        count = residual(condition.mean[:1]).shape[1]
         noise = member_noise((count,), seed, members, step_number=2).to(self.device)
-        parts = [
-            conditioned(xi[i], lambda x, i=i: prior(asked[i], angle[i], x), residual, prior.spread, noise[i])
-            for i in torch.arange(len(xi), device=self.device).split(TOGETHER)
-        ]
-        return prior(asked, angle, torch.cat(parts))
+        parts = []
+        for first in range(0, len(xi), TOGETHER):
+            rows = slice(first, first + TOGETHER)
+            parts.append(conditioned(xi[rows], lambda x, i=rows: drawn(x, i), residual, known[rows], noise[rows]))
+        return drawn(torch.cat(parts))

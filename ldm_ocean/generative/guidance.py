@@ -2,10 +2,10 @@
 
     classifier-free   D_w = D_∅ + w (D_c − D_∅)                                (Ho & Salimans 2021)
 
-    constraints       D'  = D − c Jᵀ (c J Jᵀ + 1)⁻¹ r(decode(D)),    J = ∂r(decode(D))/∂D,    c = s²σ²/(s² + σ²)
+    constraints       D'  = D − c Jᵀ (J c Jᵀ + 1)⁻¹ r(decode(D)),    J = ∂r(decode(D))/∂D,    c = C σ²(C + σ²)⁻¹
 
 The second is the mean of N(D, c) once r = 0 has been observed with unit error (as in Song et al. 2023, Rozet et al.
-2024, with the covariance of the Gaussian prior of size s in place of the network's Jacobian). r is asked of the decoded
+2024, with the covariance C of the weather in place of the network's Jacobian). r is asked of the decoded
 *denoised* estimate: density is not linear, so a constraint on the noisy state would hold for a state nobody gets.
 Where the parameters leave the mean state open, constraints on it are met there first (``conditioned``).
 """
@@ -16,6 +16,7 @@ import torch
 
 from ..errors import UserError
 from .conditions import Condition
+from .gaussian import Gaussian
 
 Denoise = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 """(z (B, N, C), σ (B,)) → the estimate of the clean latents (B, N, C)."""
@@ -43,58 +44,61 @@ class Constrained:
     """Moves estimates to where constraints hold, as far as noise level and prior leave room.
 
     ``residuals`` maps latents to a list of (B, K), in units of the constraints' tolerances, of which the norms count;
-    ``size`` is s. Above ``SIGMA_GUIDED`` the estimate is little more than the prior's mean, so the move of the first
+    ``known`` is N(μ, C). Above ``SIGMA_GUIDED`` the estimate is little more than its mean, so the move of the first
     step serves for all; every step below costs one evaluation of the decoder and one of its gradient for each
     constraint, none of the network. For one sampling only.
     """
 
     move: torch.Tensor | None = None
 
-    def __init__(self, denoise: Denoise, residuals: Residuals, size: torch.Tensor):
-        self.denoise, self.residuals, self.size = denoise, residuals, size
+    def __init__(self, denoise: Denoise, residuals: Residuals, known: Gaussian):
+        self.denoise, self.residuals, self.known = denoise, residuals, known
 
     def __call__(self, z: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
         estimate = self.denoise(z, sigma)
         if self.move is None or (sigma <= SIGMA_GUIDED).all():
-            variance = 1 / (1 / self.size**2 + 1 / sigma**2)
-            parts = zip(estimate.split(TOGETHER), variance.split(TOGETHER), strict=True)
-            self.move = torch.cat([observed(*part, self._norms) for part in parts]) - estimate
+            rows = [slice(i, i + TOGETHER) for i in range(0, len(z), TOGETHER)]
+            self.move = torch.cat([self._observed(estimate[i], sigma[i], self.known[i]) for i in rows]) - estimate
         return estimate + self.move
+
+    def _observed(self, estimate: torch.Tensor, sigma: torch.Tensor, known: Gaussian) -> torch.Tensor:
+        return observed(estimate, lambda x: known.weighted(known.weighted(x, sigma), sigma), self._norms)
 
     def _norms(self, z: torch.Tensor) -> torch.Tensor:
         return torch.stack([torch.linalg.vector_norm(r, dim=1) for r in self.residuals(z)], 1)
 
 
-def observed(x: torch.Tensor, variance: torch.Tensor, residual: Callable) -> torch.Tensor:
-    """x − c Jᵀ (c J Jᵀ + 1)⁻¹ r(x): the mean of N(x, c) once r (B, K) has been seen to be 0 with unit error.
+def observed(x: torch.Tensor, covariance: Callable, residual: Callable) -> torch.Tensor:
+    """x − c Jᵀ (J c Jᵀ + 1)⁻¹ r(x): the mean of N(x, c) once r (B, K) has been seen to be 0 with unit error.
 
-    r is linearised about ``x`` (B, …), J its gradient there; ``variance`` c is (B,).
+    r is linearised about ``x`` (B, …), J (B, K, D) its gradient there; ``covariance`` maps J to J c.
     """
     with torch.enable_grad():
         at = x.detach().requires_grad_()
         r = residual(at)
         (jacobian,) = _gradients(r, at)
-    c = variance.double()[:, None, None]
-    gain = c * jacobian @ jacobian.mT + torch.eye(r.shape[1]).to(jacobian)
-    return _moved(x, c * jacobian.mT, gain, r.detach().double())
+    along = covariance(jacobian.to(x.dtype)).double()
+    gain = along @ jacobian.mT + torch.eye(r.shape[1]).to(jacobian)
+    return _moved(x, along.mT, gain, r.detach().double())
 
 
 def conditioned(
-    xi: torch.Tensor, state: Callable, residual: Callable, size: torch.Tensor, noise: torch.Tensor
+    xi: torch.Tensor, state: Callable, residual: Callable, known: Gaussian, noise: torch.Tensor
 ) -> torch.Tensor:
-    """A draw ξ ~ N(0, 1) (B, S) becomes one of ξ given that r(m(ξ) + s w) = 0 ± 1 of mean states m and weather w.
+    """A draw ξ ~ N(0, 1) (B, S) becomes one of ξ given that r(m(ξ) + w) = 0 ± 1 of mean states m and weather w.
 
-        ξ' = ξ − Aᵀ (A Aᵀ + R)⁻¹ (r(m(ξ)) + √R n),    A = ∂r/∂ξ,    R = 1 + s² J Jᵀ,    J = ∂r/∂m,    w, n ~ N(0, 1)
+        ξ' = ξ − Aᵀ (A Aᵀ + R)⁻¹ (r(m(ξ)) + √R n),    A = ∂r/∂ξ,    R = 1 + J C Jᵀ,    J = ∂r/∂m,    n ~ N(0, 1)
 
     (Matheron's rule; Doucet 2010): √R n keeps the spread that the constraint leaves. ``state`` m maps ξ to latents,
-    ``residual`` r these to (B, K); ``size`` is s, ``noise`` n (B, K).
+    ``residual`` r these to (B, K); ``known`` has the weather's covariance C, ``noise`` is n (B, K).
     """
     with torch.enable_grad():
         at = xi.detach().requires_grad_()
         latents = state(at)
         r = residual(latents)
         of_xi, of_latents = _gradients(r, at, latents)
-    error = torch.eye(r.shape[1]).to(of_xi) + size**2 * of_latents @ of_latents.mT
+    weather = known.apply(of_latents.to(xi.dtype), lambda v: v).double()
+    error = torch.eye(r.shape[1]).to(of_xi) + weather @ of_latents.mT
     asked = r.detach().double() + (torch.linalg.cholesky(error) @ noise.double()[..., None]).squeeze(-1)
     return _moved(xi, of_xi.mT, of_xi @ of_xi.mT + error, asked)
 

@@ -1,153 +1,132 @@
-"""The mean state for given parameters: a Gaussian process over the training settings.
+"""The mean state for given parameters, and how far the training settings leave it open.
 
-    z = m(c, t) + r,    m(c, t) = h(t)ᵀ b(c),    h = (1, cos 2πt, sin 2πt, cos 4πt, sin 4πt)
+    m(c, t) = h(t)ᵀ b(c),    b(c) = b̄ + Σ_k a_k(c) d_k,    a_k(c) ~ N(â_k(c), v_k(c))
 
-b(c) is the mean year of a setting's latents, r its internal variability, which the transformer learns. The mean years
-of the S training settings are regressed; those of another c follow from a Gaussian process with one kernel for all
-latents (kriging; Rasmussen & Williams 2006, chapters 2 and 5):
+b̄ is the mean over the training settings of their mean years (``years``), d_k the principal directions in which these
+differ. Their coefficients follow the parameters by a Gaussian process each (``process``). Every member of an ensemble
+draws its own a = â + √v ξ, ξ ~ N(0, 1): together they span the mean years that the training settings allow.
 
-    k(c, c') = α + c·c' + (1 + √5 d + 5d²/3) e^(−√5 d),    d = |c − c'|/ℓ,    K = k + ν 1
-    b̂(c) = b̄ + w(c)·(b − b̄),    w(c) = K⁻¹k(c),    v(c) = k(c, c) + ν − k(c)·w(c)
+An earlier state x of the same setting, of season t', tells of its mean state. With y the coefficients of its departure
+x − h(t')ᵀ b̂(c) in the directions h(t')ᵀ d_k,
 
-ℓ and ν are those that predict the states of left-out settings best. Settings are few, and each departs from any smooth
-function of c by ν, so b is uncertain by v(c), with the pattern of the errors at left-out settings,
-e = K⁻¹(b − b̄)/diag K⁻¹, whose variance is 1/diag K⁻¹:
+    â_k → â_k + g_k y_k,      v_k → q_k v_k
 
-    b̃(c, ξ) = b̂(c) + √(v(c)/S) Σ_i ξ_i √(K⁻¹)_ii e_i,    ξ ~ N(0, 1)
-
-Every member of an ensemble has its own ξ: together they span the mean years that the training settings allow.
+where the gains g and the shares q that stay in doubt are those of left-out training settings: g is small where a state
+on its way tells little of where it goes.
 """
 
-import itertools
-import math
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-LENGTHS = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0)  # ℓ, in standard deviations of the training parameters
-NUGGETS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)  # ν
-CONSTANT = 10.0  # α: little is known of the mean over all settings
-SHRINK = 10.0  # observations that the season of all settings counts for in a setting's own
+from .process import GaussianProcess
+from .years import decompose, harmonics, mean_year, seasonal
 
-
-def harmonics(season: torch.Tensor) -> torch.Tensor:
-    """(cos, sin) of the season (B, 2) → h (B, 5)."""
-    c, s = season.unbind(-1)
-    return torch.stack([torch.ones_like(c), c, s, c * c - s * s, 2 * c * s], -1)
+HALF = (1.0, 0.5, 0.5, 0.5, 0.5)  # mean square of the harmonics over the year
+RIDGE = 0.05  # directions differ over the year more than at one season
+STEADY = 5.0  # earlier states that a gain of zero counts for
 
 
-def seasonal(years: torch.Tensor, season: torch.Tensor) -> torch.Tensor:
-    """h(t)ᵀ b (B, N, C) of mean years (5, N, C) or (B, 5, N, C) at seasons (B, 2)."""
-    return torch.einsum("bk,kne->bne" if years.ndim == 3 else "bk,bkne->bne", harmonics(season), years)
+class Earlier(NamedTuple):
+    """Earlier states (B, N, C), and their seasons (B, 2)."""
 
-
-def mean_year(z: torch.Tensor, season: torch.Tensor, pooled: torch.Tensor | None = None) -> tuple[torch.Tensor, float]:
-    """b (5, N, C) of latents (n, N, C) by ridge regression towards ``pooled``, and n/(n − ν).
-
-    ν are the degrees of freedom of the fit: the factor makes the variance of its residuals unbiased (at most 4, for
-    settings of very few states).
-    """
-    h = harmonics(season.double())
-    penalty = SHRINK * torch.eye(5).to(h)
-    penalty[0, 0] = 0.0
-    solve = torch.linalg.solve(h.T @ h + penalty, h.T)
-    b = torch.zeros(5, *z.shape[1:]).to(h) if pooled is None else pooled.double()
-    b = b + torch.einsum("kb,bne->kne", solve, z - seasonal(b, season.double()))
-    # tr(2 H − HᵀH) of H = h · solve (n, n), which is never formed
-    freedom = float(2 * torch.trace(solve @ h) - torch.trace(h.T @ h @ solve @ solve.T))
-    return b.float(), len(z) / max(len(z) - freedom, len(z) / 4)
-
-
-def decompose(z, season, setting: np.ndarray, pooled: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Mean years (S, 5, N, C) by name of setting, mean states m (M, N, C), variability r (M, N, C) of unbiased size."""
-    years, mean, rest = [], torch.empty_like(z), torch.empty_like(z)
-    for name in np.unique(setting):
-        own = torch.from_numpy(np.flatnonzero(setting == name))
-        b, inflation = mean_year(z[own], season[own], pooled)
-        years.append(b)
-        mean[own] = seasonal(b, season[own])
-        rest[own] = (z[own] - mean[own]) * math.sqrt(inflation)
-    return torch.stack(years), mean, rest
+    latents: Tensor
+    season: Tensor
 
 
 class Prior(nn.Module):
-    """Mean states of N × C latents for P parameters, from S settings.
+    """Mean states of N × C latents for P parameters, from S settings in K directions.
 
-    ``spread`` is the size of r = z − m about a setting's own mean state, ``error`` that of z − m̂ about the one that
-    the other settings predict.
+    ``middle`` b̄ (5, N, C), ``directions`` d (K, 5, N, C), ``pooled`` (5, N, C) the year of all settings' states,
+    ``gain`` and ``doubt`` (K,) g and q, which are 0 and 1 where no earlier state was seen.
     """
 
-    settings: torch.Tensor
-    years: torch.Tensor
-    pooled: torch.Tensor
-    length: torch.Tensor
-    nugget: torch.Tensor
-    spread: torch.Tensor
-    error: torch.Tensor
+    middle: Tensor
+    directions: Tensor
+    pooled: Tensor
+    gain: Tensor
+    doubt: Tensor
 
-    def __init__(self, n_settings: int, n_parameters: int, n_tokens: int, channels: int):
+    def __init__(self, process: GaussianProcess, **tensors: Tensor):
         super().__init__()
-        self.register_buffer("settings", torch.zeros(n_settings, n_parameters))
-        self.register_buffer("years", torch.zeros(n_settings, 5, n_tokens, channels))
-        self.register_buffer("pooled", torch.zeros(5, n_tokens, channels))
-        for name in ("length", "nugget", "spread", "error"):
-            self.register_buffer(name, torch.ones(()))
+        self.process = process
+        for name in ("middle", "directions", "pooled", "gain", "doubt"):
+            self.register_buffer(name, tensors[name].float())
 
-    def forward(self, parameters: torch.Tensor, season: torch.Tensor, xi: torch.Tensor | None = None) -> torch.Tensor:
-        """h(t)ᵀ b̃(c, ξ), (B, N, C), of scaled parameters (B, P), season (B, 2) and ξ (B, S); without ξ, h(t)ᵀ b̂(c)."""
-        middle = self.years.mean(0)
-        b = torch.einsum("bs,skne->bkne", self.weights(parameters, xi).float(), self.years - middle)
-        return seasonal(b + middle, season)
-
-    def weights(self, parameters: torch.Tensor, xi: torch.Tensor | None = None) -> torch.Tensor:
-        """Weights (B, S) of the settings' deviations from their mean in b̃(c, ξ)."""
-        inverse = torch.linalg.inv(self._covariance())
-        known, c = self.settings.double(), parameters.double()
-        near = kernel(c, known, self.length)
-        weights = near @ inverse
-        if xi is None or len(known) == 1:  # one setting says nothing of how others differ
-            return weights
-        own = torch.stack([kernel(row[None], row[None], self.length)[0, 0] for row in c])
-        variance = (own + self.nugget - (near * weights).sum(-1)).clamp_min(0)
-        errors = inverse / inverse.diag().sqrt()[:, None]
-        return weights + (variance / len(known)).sqrt()[:, None] * (xi.double() @ errors)
-
-    def _covariance(self) -> torch.Tensor:
-        known = self.settings.double()
-        return kernel(known, known, self.length) + self.nugget * torch.eye(len(known)).to(known)
+    @classmethod
+    @torch.no_grad()
+    def fitted(cls, z: Tensor, parameters: Tensor, season: Tensor, setting: np.ndarray) -> "Prior":
+        """To training latents (M, N, C), their scaled parameters and seasons; ``setting`` (M,) names that of each."""
+        pooled, _ = mean_year(z, season)
+        years, _, _ = decompose(z, season, setting, pooled)
+        _, first = np.unique(setting, return_index=True)
+        middle = years.mean(0)
+        coefficients, directions = principal(years - middle)
+        process = GaussianProcess.fitted(parameters[torch.from_numpy(first)], coefficients)
+        nothing = torch.zeros(len(directions))
+        return cls(process, middle=middle, directions=directions, pooled=pooled, gain=nothing, doubt=nothing + 1)
 
     @torch.no_grad()
-    def fit(self, z: torch.Tensor, parameters: torch.Tensor, season: torch.Tensor, setting: np.ndarray) -> dict:
-        """From training latents (M, N, C) and their conditions; ``setting`` (M,) names that of each.
+    def learn_from_earlier(self, earlier: Earlier, setting: np.ndarray) -> None:
+        """Gains and doubt from earlier states of the training settings; ``setting`` (n,) counts these by name."""
+        error, _ = self.process.left_out()  # of â_k, which is to be told by y_k
+        predicted = (self.process.values - error)[torch.from_numpy(setting)]
+        y, a = self._seen(earlier, predicted), error[torch.from_numpy(setting)]
+        self.gain.copy_((y * a).sum(0) / (y.square().sum(0) * (1 + STEADY / len(y))).clamp_min(1e-12))
+        left = (a - self.gain * y).square().mean(0) / a.square().mean(0).clamp_min(1e-12)
+        self.doubt.copy_(left.clamp(0, 1))
 
-        Returns the hyperparameters and the mean square error at left-out settings (``held_out_variance``).
+    @property
+    def knows_earlier(self) -> bool:
+        return bool((self.gain != 0).any())
+
+    def forward(
+        self, parameters: Tensor, season: Tensor, xi: Tensor | None = None, earlier: Earlier | None = None
+    ) -> Tensor:
+        """h(t)ᵀ b(c) (B, N, C) of scaled parameters (B, P), season (B, 2), ξ (B, K), or none for the most likely."""
+        drawn = self.drawn(parameters, season, earlier)
+        return drawn(parameters.new_zeros(len(parameters), len(self.directions)) if xi is None else xi)
+
+    def drawn(self, parameters: Tensor, season: Tensor, earlier: Earlier | None = None) -> Callable[..., Tensor]:
+        """ξ (B, K) → h(t)ᵀ b(c) (B, N, C), and (ξ, rows) → that of some rows of the batch.
+
+        ``earlier`` holds one state for all, or one for each of the batch.
         """
-        pooled, _ = mean_year(z, season)
-        years, _, rest = decompose(z, season, setting, pooled)
-        _, first, place = np.unique(setting, return_index=True, return_inverse=True)
-        self.settings.copy_(parameters[torch.from_numpy(first)])
-        self.years.copy_(years)
-        self.pooled.copy_(pooled)
-        self.spread.copy_(rest.square().mean().sqrt().clamp_min(0.01))
-        errors = {}
-        for self.length[...], self.nugget[...] in itertools.product(LENGTHS, NUGGETS):
-            errors[self.length.item(), self.nugget.item()] = float(
-                (z - seasonal(self.left_out()[place], season)).square().mean()
-            )
-        best = min(errors, key=lambda pair: errors[pair])
-        self.length[...], self.nugget[...] = best
-        self.error.fill_(max(math.sqrt(errors[best]), 0.01))
-        return {"length": best[0], "nugget": best[1], "held_out_variance": errors[best]}
+        a, variance = self.process(parameters)
+        if earlier is not None:
+            a, variance = a + self.gain * self._seen(earlier, a[: len(earlier.latents)]), variance * self.doubt
+        spread = variance.sqrt()
+        return lambda xi, rows=slice(None): self._state(a[rows] + spread[rows] * xi, season[rows])
 
-    def left_out(self) -> torch.Tensor:
+    def left_out(self) -> Tensor:
         """The mean year of each setting (S, 5, N, C), in the order of their names, as the other settings predict it."""
-        inverse = torch.linalg.inv(self._covariance())
-        errors = inverse / inverse.diag()[:, None]
-        return self.years - torch.einsum("st,tkne->skne", errors.float(), self.years - self.years.mean(0))
+        error, _ = self.process.left_out()
+        return self.middle + torch.einsum("sk,khne->shne", self.process.values - error, self.directions)
+
+    def _state(self, a: Tensor, season: Tensor) -> Tensor:
+        years = self.middle + torch.einsum("bk,khne->bhne", a, self.directions)
+        return seasonal(years, season)
+
+    def _seen(self, earlier: Earlier, predicted: Tensor) -> Tensor:
+        """y (B, K) of earlier states about those of coefficients ``predicted`` (B, K)."""
+        departures = (earlier.latents - self._state(predicted, earlier.season)).flatten(1)
+        rows = []
+        for x, h in zip(departures, harmonics(earlier.season), strict=True):  # one by one: directions are large
+            d = torch.einsum("h,khne->kne", h, self.directions).flatten(1)
+            rows.append(torch.linalg.solve(d @ d.T + RIDGE * torch.eye(len(d)).to(d), d @ x))
+        return torch.stack(rows)
 
 
-def kernel(a: torch.Tensor, b: torch.Tensor, length: torch.Tensor) -> torch.Tensor:
-    """k (A, B) of scaled parameters (A, P), (B, P): constant, linear and Matérn 5/2 parts."""
-    d = math.sqrt(5) * (a[:, None] - b).square().sum(-1).clamp_min(1e-24).sqrt() / length
-    return CONSTANT + a @ b.T + (1 + d + d * d / 3) * torch.exp(-d)
+def principal(years: Tensor) -> tuple[Tensor, Tensor]:
+    """Coefficients (S, S − 1) and directions (S − 1, 5, N, C) of departures (S, 5, N, C) from the settings' mean.
+
+    Directions are orthonormal in the mean square over the year.
+    """
+    weight = torch.tensor(HALF).to(years).sqrt()[:, None, None]
+    left, size, right = torch.linalg.svd((years * weight).flatten(1).double(), full_matrices=False)
+    keep = slice(max(len(years) - 1, 0))
+    directions = right[keep].view(-1, *years.shape[1:]) / weight
+    return (left * size)[:, keep].float(), directions.float()

@@ -1,22 +1,30 @@
-"""From noise to latents: a second-order multistep solver of the probability-flow ODE.
+"""From noise to latents: the probability-flow ODE, exact where all is Gaussian.
 
-    dz/dσ = (z − D(z, σ))/σ,    with λ = −ln σ:   z(σ') = (σ'/σ) z + (1 − σ'/σ) D̄,
-    D̄ = (1 + r/2) D_i − (r/2) D_{i−1},  r = (λ_{i+1} − λ_i)/(λ_i − λ_{i−1})     (DPM-Solver++ 2M, Lu et al. 2022)
+    dz/dσ = (z − D(z, σ))/σ,    D = μ + K (z − μ) + L F,    w = (C + σ²)^(−½) (z − μ)
+    dw = −F dθ,    θ = arctan(σ C^(−½)):    w(σ') = w(σ) + F̄ (θ − θ'),    z(0) = μ + C^½ w(0)
 
-One network evaluation a step. Starting from a partly noised state instead of pure noise gives ensembles around it.
+w starts as unit noise and stays where F = 0: N(μ, C) is then drawn exactly, in any number of steps. F is taken to
+second order from two steps (Adams & Bashforth),
+
+    F̄ = (1 + r/2) F_i − (r/2) F_{i−1},    r = (θ_i − θ_{i+1})/(θ_{i−1} − θ_i)
+
+One network evaluation a step. Whatever denoises counts as L F for what it adds to the Gaussian: guidance, constraints.
 """
 
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 
 import torch
+from torch import Tensor
 
 from .denoiser import SIGMA_MAX, SIGMA_MIN, sigma_of_time, time_of_sigma
+from .gaussian import Gaussian
 
 RHO = 7.0
 
 
-def noise_levels(steps: int, curve: str = "edm", start: float = SIGMA_MAX) -> torch.Tensor:
+def noise_levels(steps: int, curve: str = "edm", start: float = SIGMA_MAX) -> Tensor:
     """``steps`` decreasing noise levels and a final 0.
 
     ``edm``: powers of ρ = 7 (Karras et al. 2022); ``flow``: uniform in flow time.
@@ -30,27 +38,35 @@ def noise_levels(steps: int, curve: str = "edm", start: float = SIGMA_MAX) -> to
     return torch.cat([levels, levels.new_zeros(1)]).float()
 
 
-def step(z, estimate, previous, sigma, next_sigma, last_sigma):
-    """One step from ``sigma`` to ``next_sigma``; ``previous`` is the estimate at ``last_sigma``, or None."""
-    if previous is not None and next_sigma > 0:
-        r = torch.log(sigma / next_sigma) / torch.log(last_sigma / sigma)
-        estimate = (1 + r / 2) * estimate - r / 2 * previous
-    ratio = next_sigma / sigma
-    return ratio * z + (1 - ratio) * estimate
-
-
 @torch.no_grad()
-def sample(denoise: Callable, start: torch.Tensor, levels: torch.Tensor) -> torch.Tensor:
-    """Integrate ``denoise(z, sigma (B,)) → z`` from ``start`` (B, N, C), which has noise ``levels[0]``, down to 0."""
-    z, previous = start, None
-    for i, (sigma, next_sigma) in enumerate(pairwise(levels)):
-        estimate = denoise(z, sigma.expand(len(z)))
-        z = step(z, estimate, previous, sigma, next_sigma, levels[i - 1])
-        previous = estimate
-    return z
+def sample(denoise: Callable, noise: Tensor, levels: Tensor, known: Gaussian) -> Tensor:
+    """Integrate ``denoise(z, sigma (B,)) → z`` from unit ``noise`` (B, N, C) at ``levels[0]`` down to 0.
+
+    ``known`` is the Gaussian that the denoiser is about.
+    """
+    w, before, past = noise, noise, None
+    for sigma, next_sigma in pairwise(levels):
+        each, step = sigma.expand(len(w)), partial(_turned, sigma, next_sigma)
+        z = known.noisy(w, each)
+        answer = known.answered(denoise(z, each) - known.estimate(z, each), each)
+        w = w + known.apply(answer, step)
+        if past is not None and next_sigma > 0:  # the last step keeps what the last estimate has been held to
+            w = w + known.apply(answer - before, partial(_second, step, past))
+        before, past = answer, step
+    return known.noisy(w, levels[-1].expand(len(w)))
 
 
-def member_noise(shape: tuple[int, ...], seed: int, members: range, step_number: int = 0) -> torch.Tensor:
+def _turned(sigma: Tensor, next_sigma: Tensor, variances: Tensor) -> Tensor:
+    """θ_i − θ_{i+1}."""
+    return torch.arctan(sigma / variances.sqrt()) - torch.arctan(next_sigma / variances.sqrt())
+
+
+def _second(step: Callable, past: Callable, variances: Tensor) -> Tensor:
+    """(θ_i − θ_{i+1}) r/2."""
+    return step(variances) ** 2 / (2 * past(variances))
+
+
+def member_noise(shape: tuple[int, ...], seed: int, members: range, step_number: int = 0) -> Tensor:
     """Standard normal (len(members), *shape): each member's numbers depend on (seed, step, member) only."""
     return torch.stack([torch.randn(shape, generator=generator(seed, step_number, m)) for m in members])
 

@@ -8,8 +8,8 @@ of settings left out of the fit (cross-validation, Stone 1974). Season t enters 
     EofRegression         m = B f,  f = (1, p̂, cos 2πt, sin 2πt), by least squares
     EofGaussianProcess    m_k = h(t)ᵀ b_k(p),  h = (1, cos 2πt, sin 2πt, cos 4πt, sin 4πt): the mean year b_k of a
                           setting, kriged from those of the others with a constant, a linear and a Matérn 5/2 part and
-                          noise (``prior.kernel``); each k has the length ℓ and the noise ν that predict left-out
-                          settings best
+                          noise; each k has the length ℓ, the same for all parameters, and the noise ν that predict
+                          left-out settings best: another way than the generator's own (``generative.process``)
 """
 
 import itertools
@@ -19,9 +19,13 @@ import torch
 from torch import Tensor
 
 from ..generative.conditions import season_angle
-from ..generative.prior import LENGTHS, NUGGETS, harmonics, kernel, mean_year
+from ..generative.process import CONSTANT
+from ..generative.years import harmonics, mean_year
 from ..ocean.parameters import ParameterScale
 from .kernels import normalising_weights
+
+LENGTHS = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0)  # ℓ, in standard deviations of the parameters
+NUGGETS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)  # ν
 
 
 class _Eofs:
@@ -116,9 +120,10 @@ class EofGaussianProcess(_Eofs):
 
 
 def _kernel(a: np.ndarray, b: np.ndarray, length: float) -> np.ndarray:
-    """``prior.kernel`` (A, B) of parameters on the scale 0 … 1, whose spread, if uniform, is 1/√12."""
-    left, right = (torch.from_numpy(np.sqrt(12) * (x - 0.5)) for x in (a, b))
-    return kernel(left, right, torch.tensor(length)).numpy()
+    """k (A, B) of parameters (A, P), (B, P) on the scale 0 … 1, whose spread, if uniform, is 1/√12."""
+    a, b = (np.sqrt(12) * (x - 0.5) for x in (a, b))
+    d = np.sqrt(5) * np.linalg.norm(a[:, None] - b, axis=-1) / length
+    return CONSTANT + a @ b.T + (1 + d + d * d / 3) * np.exp(-d)
 
 
 def _harmonics(season: np.ndarray) -> np.ndarray:

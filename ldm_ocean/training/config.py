@@ -54,7 +54,6 @@ class DiffusionModel:
     heads: int = within(4, (1, 2**16))
     curve: str = one_of("edm", "flow")
     drop_parameters: float = within(0.1, SHARE)
-    drop_context: float = within(0.5, SHARE)
     latent_noise: float = within(0.0, (0, 100))  # jitter of the training latents
     initial: str = ""
 

@@ -1,4 +1,4 @@
-"""Stage two: learn the distribution of spun-up latents given parameters, season and, sometimes, a context state."""
+"""Stage two: learn the distribution of spun-up latents given parameters and season."""
 
 import warnings
 from pathlib import Path
@@ -12,24 +12,25 @@ from ..autoencoder.latents import open_latents
 from ..errors import UserError, nearest
 from ..generative import STEPS
 from ..generative.conditions import Condition, ParameterScaler, season_angle
-from ..generative.denoiser import CURVES, training_sigma
+from ..generative.denoiser import CURVES, Denoiser, training_sigma
 from ..generative.generator import Generator
 from ..generative.guidance import ClassifierFree
-from ..generative.prior import decompose, seasonal
+from ..generative.prior import Earlier, Prior
 from ..generative.sampling import generator, member_noise, noise_levels, sample
+from ..generative.weather import Weather
+from ..generative.years import decompose, seasonal
 from ..io.namelist import shared_by
 from .config import DiffusionConfig, DiffusionModel, named
 
 VALIDATION_NOISE = 4  # draws of noise for each validation state
+BANDS = 8  # of noise levels, as many states in each, in which the network has to earn its keep
 
 
 class DiffusionTask(nn.Module):
-    """Latents in memory, conditions dropped at random, EDM loss.
+    """Latents in memory, conditions dropped at random, the loss of ``Denoiser``.
 
-    Targets are equilibrium states about the mean state of their own setting: how well the mean state of another one is
-    known is the prior's business. Beside a context, they are about the mean state that the other settings predict, so
-    that the network learns what a context tells of it. Contexts are unfinished states of the same simulation; where
-    there are none, states are learnt without: a finished one would give the target away.
+    Mean states and the covariance of the weather are fitted before the training. Targets are equilibrium states about
+    the mean state of their own setting: how well the mean state of another one is known is the prior's business.
     """
 
     device_marker: torch.Tensor
@@ -51,26 +52,18 @@ class DiffusionTask(nn.Module):
         with named("data.validation"):
             self.held_out = self._select(config.data.validation)
         self.options: DiffusionModel = config.model
-        self.contexts = self._contexts()
-        trained = [self.contexts[name] for name in self.latents.setting[self.train_index]]
-        self.knows_context = config.model.drop_context < 1 and any(map(len, trained))
-        if config.model.drop_context < 1 and not self.knows_context:
-            warnings.warn("no unfinished states to train on: the model will know no context", stacklevel=2)
         self.hyperparameters = {k: getattr(config.model, k) for k in ("width", "depth", "heads")}
         self.scaler = ParameterScaler(self.latents.attrs["parameters"]).fit(self.latents.parameters[self.train_index])
         self.asked = self.scaler(torch.from_numpy(self.latents.parameters))
         self.season = season_angle(torch.from_numpy(self.latents.season)).float()
+        prior, weather = self._statistics()
         torch.manual_seed(config.train.seed)  # the initial weights
-        i = self.train_index
-        count = len(np.unique(self.latents.setting[i]))
-        self.model = artefacts.new_denoiser(self.codec, len(self.scaler.names), count, self.hyperparameters)
+        network = artefacts.new_network(self.codec, len(self.scaler.names), self.hyperparameters)
         if config.model.initial:
             with named("model.initial"):
-                artefacts.load_matching(self.model, Path(config.model.initial), "generator", "denoiser.")
-        self.prior_fit = self.model.prior.fit(
-            self.latents.values[i], self.asked[i], self.season[i], self.latents.setting[i]
-        )
-        self.own, self.predicted, self.variability = self._mean_states()
+                artefacts.load_matching(network, Path(config.model.initial), "generator", "denoiser.network.")
+        self.model = Denoiser(network, prior, weather)
+        self.bands: dict[str, list[float]] = {}
         self.seed, self.size = config.train.seed, len(self.train_index)
         self.register_buffer("device_marker", torch.zeros(()), persistent=False)
 
@@ -82,22 +75,29 @@ class DiffusionTask(nn.Module):
             )
         return chosen
 
-    def _mean_states(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """For every state (M, N, C): mean state of its own setting, that which other settings predict, variability."""
-        prior, z = self.model.prior, self.latents.values
-        predicted = prior(self.asked, self.season)
-        _, place = np.unique(self.latents.setting[self.train_index], return_inverse=True)
-        predicted[self.train_index] = seasonal(prior.left_out()[place], self.season[self.train_index])
-        i = np.union1d(self.train_index, self.held_out)
-        own, variability = torch.zeros_like(z), torch.zeros_like(z)
-        _, own[i], variability[i] = decompose(z[i], self.season[i], self.latents.setting[i], prior.pooled)
-        return own, predicted, variability
+    def _statistics(self) -> tuple[Prior, Weather]:
+        """Fitted to the training settings; keeps mean state and weather (M, N, C) of every state that is used."""
+        z, setting, i = self.latents.values, self.latents.setting, self.train_index
+        prior = Prior.fitted(z[i], self.asked[i], self.season[i], setting[i])
+        names = np.unique(setting[i])
+        unfinished = np.flatnonzero(~self.latents.equilibrium & np.isin(setting, names))
+        if len(unfinished):
+            earlier = Earlier(z[unfinished], self.season[unfinished])
+            prior.learn_from_earlier(earlier, np.searchsorted(names, setting[unfinished]))
+        else:
+            warnings.warn("no unfinished states to train on: the model will know no context", stacklevel=2)
+        used = np.union1d(i, self.held_out)
+        self.mean, self.weather = torch.zeros_like(z), torch.zeros_like(z)
+        _, self.mean[used], self.weather[used] = decompose(z[used], self.season[used], setting[used], prior.pooled)
+        return prior, Weather.fitted(self.weather[i], self.asked[i], setting[i])
 
-    def _contexts(self) -> dict[str, np.ndarray]:
-        """Setting → indices of its unfinished states, which may serve as context."""
-        setting, unfinished = self.latents.setting, ~self.latents.equilibrium
-        contexts = {name: np.flatnonzero((setting == name) & unfinished) for name in np.unique(setting)}
-        return contexts
+    def unexplained(self) -> float:
+        """Share of the training latents' variance that regression of mean states on the parameters leaves."""
+        i, prior = self.train_index, self.model.prior
+        _, place = np.unique(self.latents.setting[i], return_inverse=True)
+        z = self.latents.values[i]
+        left = z - seasonal(prior.left_out()[place], self.season[i])
+        return float(left.square().mean() / (z - z.mean(0)).square().mean())
 
     def batch(self, indices: list[int], positions: range) -> dict:
         """Clean latents, noise, noise levels and conditions, each from (seed, position) alone."""
@@ -108,21 +108,16 @@ class DiffusionTask(nn.Module):
         return self._collate(rows)
 
     def _row(self, index: int, draw: torch.Generator) -> dict:
-        z = self.own[index] + self.variability[index]
-        uniform = torch.rand(4, generator=draw)
-        contexts = self.contexts[self.latents.setting[index]]
-        has_context = (uniform[3] >= self.options.drop_context) & (len(contexts) > 0)
-        context = self.latents.values[int(contexts[int(uniform[1] * len(contexts))])] if has_context else 0 * z
+        z = self.mean[index] + self.weather[index]
+        uniform = torch.rand(2, generator=draw)
         return {
             "z": z + self.options.latent_noise * torch.randn(z.shape, generator=draw),
             "noise": torch.randn(z.shape, generator=draw),
             "uniform": uniform[0],
             "parameters": self.asked[index],
             "season": self.season[index],
-            "mean": (self.predicted if has_context else self.own)[index],
-            "context": context,
-            "has_parameters": (uniform[2] >= self.options.drop_parameters).float(),
-            "has_context": has_context.float(),
+            "mean": self.mean[index],
+            "has_parameters": (uniform[1] >= self.options.drop_parameters).float(),
         }
 
     def _collate(self, rows: list[dict]) -> dict:
@@ -130,21 +125,43 @@ class DiffusionTask(nn.Module):
 
     def forward(self, batch: dict) -> torch.Tensor:
         """(B,) losses."""
+        return self._loss(self.model, batch)
+
+    def _loss(self, model: Denoiser, batch: dict) -> torch.Tensor:
         condition = Condition(**{k: batch[k] for k in Condition.__dataclass_fields__})
         sigma = training_sigma(batch["uniform"], self.options.curve)
-        return self.model.loss(batch["z"], batch["noise"], sigma, condition)
+        return model.loss(batch["z"], batch["noise"], sigma, condition)
 
     def validate(self) -> dict[str, float]:
-        """Loss on held-out settings with fixed noise, spread evenly over noise levels."""
-        losses = []
-        for draw in range(VALIDATION_NOISE):
-            rows = [self._row(int(i), generator(self.seed, 3, draw, n)) for n, i in enumerate(self.held_out)]
-            batch = self._collate(rows)
-            batch["uniform"] = (torch.arange(len(rows)).to(batch["uniform"]) + (draw + 0.5) / VALIDATION_NOISE) / len(
-                rows
-            )
-            losses.append(self(batch))
-        return {"loss": float(torch.cat(losses).mean())}
+        """Loss on held-out settings with fixed noise, spread evenly over noise levels, and that of F = 0.
+
+        The network is of no use unless its loss is below in every band of noise levels: ``loss`` is then that of F = 0.
+        """
+        rows = [
+            self._row(int(i), generator(self.seed, 3, draw, n)) | {"has_parameters": torch.ones(())}
+            for draw in range(VALIDATION_NOISE)
+            for n, i in enumerate(self.held_out)
+        ]
+        order = np.random.default_rng(self.seed).permutation(len(rows))  # of states over noise levels
+        losses: dict[str, list[torch.Tensor]] = {"network": [], "gaussian": []}
+        models = {"network": self.model, "gaussian": Denoiser(None, self.model.prior, self.model.weather)}
+        for part in np.array_split(np.arange(len(rows)), VALIDATION_NOISE):
+            batch = self._collate([rows[order[n]] for n in part])
+            batch["uniform"] = ((torch.from_numpy(part) + 0.5) / len(rows)).to(batch["uniform"])
+            for name, model in models.items():
+                losses[name].append(self._loss(model, batch))
+        loss = {name: torch.cat(parts) for name, parts in losses.items()}
+        bands = min(BANDS, len(rows))
+        self.bands = {"sigma": training_sigma(torch.arange(bands + 1) / bands, self.options.curve).tolist()}
+        self.bands |= {k: [float(band.mean()) for band in v.tensor_split(bands)] for k, v in loss.items()}
+        means = {name: float(v.mean()) for name, v in loss.items()}
+        return {"loss": means["network" if self.earns_its_keep else "gaussian"], **means}
+
+    @property
+    def earns_its_keep(self) -> bool:
+        """Whether the network was below F = 0 in every band of the last validation."""
+        pairs = zip(self.bands.get("network", []), self.bands.get("gaussian", []), strict=True)
+        return bool(self.bands) and all(network < gaussian for network, gaussian in pairs)
 
     def figures(self) -> dict:
         """Reconstruction beside one sample for the first held-out state, for each variable at the surface."""
@@ -154,8 +171,8 @@ class DiffusionTask(nn.Module):
         row = self._collate([self._row(int(self.held_out[0]), generator(self.seed, 4))])
         condition = Condition(**{k: row[k] for k in Condition.__dataclass_fields__})
         levels = noise_levels(STEPS, self.options.curve).to(device)
-        start = levels[0] * member_noise(tuple(row["z"].shape[1:]), self.seed, range(1)).to(device)
-        drawn = sample(ClassifierFree(self.model, condition), start, levels)
+        noise = member_noise(tuple(row["z"].shape[1:]), self.seed, range(1)).to(device)
+        drawn = sample(ClassifierFree(self.model, condition), noise, levels, self.model.gaussian(condition))
         fields, grid = self.codec.fields, self.codec.grid
         latents = {"reconstruction": self.latents.values[self.held_out[:1]].to(device), "sample": drawn}
         pair = {k: fields.unstack(self.codec.decode(v).cpu().numpy(), grid).isel(sample=0) for k, v in latents.items()}
@@ -163,9 +180,12 @@ class DiffusionTask(nn.Module):
         return {f"maps/{name}": plot(pair, name, depth, grid) for name in fields.names}
 
     def publish(self, folder: Path) -> None:
-        """Write the denoiser with its parameter scaling, and the codec it belongs to."""
-        about = {"shape": self.hyperparameters, "curve": self.options.curve, "settings": len(self.model.prior.settings)}
-        about |= {"codec": self.codec.digest, "prior": self.prior_fit, "context": self.knows_context}
+        """Write the denoiser with its parameter scaling, and the codec it belongs to; without a network that did not
+        earn its keep."""
+        model, kept = self.model, self.earns_its_keep
+        about = {"shape": self.hyperparameters if kept else None, "curve": self.options.curve, "validation": self.bands}
+        about |= {"codec": self.codec.digest}
         about |= shared_by(np.unique(self.latents.setting[self.train_index]), self.latents.attrs)
-        artefacts.save_generator(folder, Generator(self.model, self.scaler, about))
+        denoiser = model if kept else Denoiser(None, model.prior, model.weather)
+        artefacts.save_generator(folder, Generator(denoiser, self.scaler, about))
         artefacts.save_codec(folder, self.codec)

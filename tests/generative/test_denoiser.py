@@ -10,9 +10,12 @@ from ldm_ocean.errors import UserError
 from ldm_ocean.generative.conditions import Condition, ParameterScaler, season_angle
 from ldm_ocean.generative.denoiser import Denoiser, sigma_of_time, time_of_sigma, training_sigma
 from ldm_ocean.generative.dit import DiT
+from ldm_ocean.generative.gaussian import Gaussian
 from ldm_ocean.generative.guidance import ClassifierFree
 from ldm_ocean.generative.prior import Prior
+from ldm_ocean.generative.process import GaussianProcess
 from ldm_ocean.generative.sampling import generator, member_noise, noise_levels, sample
+from ldm_ocean.generative.weather import Weather
 from ldm_ocean.nn.attention import Attention, rotary_angles
 from ldm_ocean.ocean.fields import Field, Fields
 from ldm_ocean.ocean.grid import OceanGrid
@@ -25,10 +28,23 @@ def condition(batch: int, tokens: int, channels: int, parameters: int = 2) -> Co
         parameters=torch.randn(batch, parameters),
         season=season_angle(torch.rand(batch)),
         mean=torch.randn(batch, tokens, channels),
-        context=torch.randn(batch, tokens, channels),
         has_parameters=torch.ones(batch),
-        has_context=torch.ones(batch),
     )
+
+
+def statistics(parameters: int, tokens: int, channels: int, rank: int = 5) -> tuple[Prior, Weather]:
+    """A prior of two settings that are alike, and weather in some directions more than in others."""
+    zeros = torch.zeros
+    process = GaussianProcess(zeros(2, parameters), zeros(2, 1), torch.ones(1, parameters), *torch.ones(3, 1))
+    shape = (5, tokens, channels)
+    prior = Prior(
+        process, middle=zeros(shape), directions=zeros(1, *shape), pooled=zeros(shape), gain=zeros(1), doubt=zeros(1)
+    )
+    rng, size = torch.Generator().manual_seed(1), tokens * channels
+    rank = min(rank, size)
+    basis = torch.linalg.qr(torch.randn(size, size, generator=rng))[0][:rank]
+    weather = Weather(basis, torch.linspace(2, 0.2, rank + 1), torch.full((parameters,), 0.3), torch.tensor([-1.0, 1]))
+    return prior, weather
 
 
 def gaussian_denoiser(mean: float, spread: float):
@@ -36,13 +52,40 @@ def gaussian_denoiser(mean: float, spread: float):
     return lambda z, sigma: mean + spread**2 / (spread**2 + sigma[:, None, None] ** 2) * (z - mean)
 
 
+@pytest.mark.parametrize("steps", [1, 2, 18])
 @pytest.mark.parametrize("curve", ["edm", "flow"])
-def test_an_analytic_gaussian_is_recovered(curve):
-    levels = noise_levels(18, curve)
-    start = levels[0] * member_noise((2, 2), 0, range(4096))
-    z = sample(gaussian_denoiser(1.5, 0.7), start, levels)
+def test_without_a_network_the_best_gaussian_is_sampled_exactly_in_any_number_of_steps(steps, curve):
+    """z = μ + C^½ n of the noise n, whatever the steps."""
+    torch.manual_seed(0)
+    denoiser, c = Denoiser(None, *statistics(2, 3, 4)), condition(6, 3, 4)
+    known, noise = denoiser.gaussian(c), torch.randn(6, 3, 4)
+    z = sample(ClassifierFree(denoiser, c), noise, noise_levels(steps, curve), known)
+    torch.testing.assert_close(z, known.noisy(noise, torch.zeros(6)), atol=2e-3, rtol=1e-3)
+
+
+@pytest.mark.parametrize("curve", ["edm", "flow"])
+def test_an_analytic_gaussian_is_recovered_from_another_that_is_known(curve):
+    levels, noise = noise_levels(18, curve), member_noise((2, 2), 0, range(4096))
+    known = Gaussian.alike(torch.full((4096, 2, 2), 1.0), 0.81)
+    z = sample(gaussian_denoiser(1.5, 0.7), noise, levels, known)
     assert float(z.mean()) == pytest.approx(1.5, abs=0.03)
     assert float(z.std()) == pytest.approx(0.7, rel=0.03)
+
+
+def two_peaks(z, sigma):
+    """E[z | z_σ] of peaks of spread 0.44 at −0.9 and 0.9."""
+    total = 0.44**2 + sigma[:, None, None] ** 2
+    near = 0.9 * torch.tanh(0.9 * z / total)
+    return near + 0.44**2 / total * (z - near)
+
+
+def test_the_solver_is_of_second_order():
+    """A quarter of the step, a sixteenth of the error."""
+    noise = member_noise((1, 3), 1, range(64)).double()
+    known = Gaussian.alike(torch.zeros(64, 1, 3).double(), 1.0)
+    ends = {n: sample(two_peaks, noise, noise_levels(n).double(), known) for n in (32, 128, 2048)}
+    errors = [float((ends[n] - ends[2048]).square().mean().sqrt()) for n in (32, 128)]
+    assert errors[0] / errors[1] > 12
 
 
 def test_flow_and_edm_agree():
@@ -53,8 +96,9 @@ def test_flow_and_edm_agree():
     assert torch.allclose(
         (1 - t)[:, None, None] * (z + sigma * n), (1 - t)[:, None, None] * z + t[:, None, None] * n, atol=1e-5
     )
+    known = Gaussian.alike(torch.zeros(8, 1, 3), 1.0)
     ends = [
-        sample(gaussian_denoiser(-0.4, 1.2), 40 * member_noise((1, 3), 1, range(8)), noise_levels(200, c))
+        sample(gaussian_denoiser(-0.4, 1.2), member_noise((1, 3), 1, range(8)), noise_levels(200, c), known)
         for c in ("edm", "flow")
     ]
     assert torch.allclose(*ends, atol=2e-2)
@@ -89,13 +133,10 @@ def test_a_periodic_longitude_has_no_seam():
     assert torch.allclose(a.sin(), b.sin(), atol=1e-4)
 
 
-def test_a_new_transformer_returns_the_prior_s_own_denoiser():
-    prior = Prior(1, 2, 3, 4)
-    prior.error.fill_(0.5)  # all have a context
-    denoiser = Denoiser(DiT(4, 2, 16, 1, 2, torch.rand(3, 3)), prior)
+def test_a_new_transformer_returns_the_best_gaussian_s_own_denoiser():
+    denoiser = Denoiser(DiT(4, 2, 16, 1, 2, torch.rand(3, 3)), *statistics(2, 3, 4))
     c, z, sigma = condition(5, 3, 4), torch.randn(5, 3, 4), torch.rand(5) + 0.1
-    expected = c.mean + 0.25 / (0.25 + sigma[:, None, None] ** 2) * (z - c.mean)
-    assert torch.allclose(denoiser(z, sigma, c), expected, atol=1e-5)
+    torch.testing.assert_close(denoiser(z, sigma, c), denoiser.gaussian(c).estimate(z, sigma))
 
 
 def test_a_parameter_of_one_value_is_refused_for_nothing_can_be_learnt_of_it():
@@ -108,15 +149,15 @@ def test_what_is_dropped_has_no_influence():
     network = DiT(4, 2, 16, 2, 2, torch.rand(3, 3))
     for p in network.parameters():
         torch.nn.init.normal_(p, std=0.3)
-    denoiser = Denoiser(network, Prior(1, 2, 3, 4))
-    c = replace(condition(2, 3, 4), has_parameters=torch.zeros(2), has_context=torch.zeros(2))
-    other = replace(c, parameters=c.parameters + 3, season=-c.season, mean=c.mean + 1, context=c.context * 5)
+    denoiser = Denoiser(network, *statistics(2, 3, 4))
+    c = replace(condition(2, 3, 4), has_parameters=torch.zeros(2))
+    other = replace(c, parameters=c.parameters + 3, season=-c.season, mean=c.mean + 1)
     z, sigma = torch.randn(2, 3, 4), torch.ones(2)
     assert torch.equal(denoiser(z, sigma, c), denoiser(z, sigma, other))
 
 
 def test_guidance_of_weight_one_is_the_plain_model_and_costs_one_evaluation():
-    denoiser = Denoiser(DiT(4, 2, 16, 1, 2, torch.rand(3, 3)), Prior(1, 2, 3, 4))
+    denoiser = Denoiser(DiT(4, 2, 16, 1, 2, torch.rand(3, 3)), *statistics(2, 3, 4))
     c, z, sigma = condition(2, 3, 4), torch.randn(2, 3, 4), torch.ones(2)
     plain, free = denoiser(z, sigma, c), denoiser(z, sigma, c.without_parameters())
     calls = []
@@ -149,8 +190,7 @@ def one_cell_ocean() -> tuple[Fields, OceanGrid]:
 
 
 def unconditional(batch: int) -> Condition:
-    zeros, absent = torch.zeros(batch, 1, 2), torch.zeros(batch)
-    return Condition(torch.zeros(batch, 1), torch.zeros(batch, 2), zeros, zeros, absent, absent)
+    return Condition(torch.zeros(batch, 1), torch.zeros(batch, 2), torch.zeros(batch, 1, 2), torch.zeros(batch))
 
 
 def test_a_gaussian_mixture_is_learned_through_the_identity_codec():
@@ -165,7 +205,7 @@ def test_a_gaussian_mixture_is_learned_through_the_identity_codec():
     codec = IdentityCodec(fields, grid)
     codec.fit_statistics(states)
     z = codec.encode(states)
-    denoiser = Denoiser(DiT(2, 1, 48, 2, 2, codec.token_position), Prior(1, 1, 1, 2))
+    denoiser = Denoiser(DiT(2, 1, 48, 2, 2, codec.token_position), *statistics(1, 1, 2))
     optimiser = torch.optim.AdamW(denoiser.parameters(), 2e-3)
     for i in range(1200):
         for group in optimiser.param_groups:
@@ -178,7 +218,8 @@ def test_a_gaussian_mixture_is_learned_through_the_identity_codec():
         optimiser.step()
     members, levels = 4000, noise_levels(18)
     c = unconditional(members)
-    drawn = sample(ClassifierFree(denoiser, c), levels[0] * member_noise((1, 2), 0, range(members)), levels)
+    noise = member_noise((1, 2), 0, range(members))
+    drawn = sample(ClassifierFree(denoiser, c), noise, levels, denoiser.gaussian(c))
     x = codec.decode(drawn).reshape(members, 2)
     left = x[:, 0] < -0.75
     assert float(left.float().mean()) == pytest.approx(0.25, abs=0.04)
