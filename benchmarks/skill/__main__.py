@@ -21,7 +21,7 @@ from ldm_ocean.metrics.config import load_config
 from ldm_ocean.metrics.scoring import SIMULATION, jsonable
 
 from .board import SWEEP_MEMBERS, Board
-from .methods import FEW, PIXEL, PIXEL_ALL, methods
+from .methods import FEW, OURS, PIXEL, PIXEL_ALL, methods
 from .page import page
 from .records import Records
 from .summary import ranges, responses, summarise
@@ -48,7 +48,31 @@ def run(store, config, contestants: dict, seeds: int, folder: Path) -> dict:
                         {s: known(f"sweep {s}", partial(responds, s, seed)) for s in ticking(swept, progress)}
                     )
     simulated = board.simulated()
-    return assemble(store, board, contestants, records | ({SIMULATION: [simulated]} if simulated else {}), means, seeds)
+    found = assemble(
+        store, board, contestants, records | ({SIMULATION: [simulated]} if simulated else {}), means, seeds
+    )
+    return found | {"weather": jsonable(weathers(store, board, contestants, folder))}
+
+
+def weathers(store, board: Board, contestants: dict, folder: Path) -> dict[str, dict[str, float]]:
+    """Scores of weather, of the methods that draw it apart; empty without scikit-learn."""
+    drawn = {name: m for name, m in contestants.items() if m.weather is not None}
+    if not drawn:
+        return {}
+    try:
+        from .weather import WeatherBoard
+    except ImportError:
+        print("weather is not judged: scikit-learn is not installed (pip install -e '.[bench]')", file=sys.stderr)
+        return {}
+    judge, out = WeatherBoard(store, board.grid, board.fields, board.cases), {}
+    asked = {"real": ("", judge.real)}
+    asked |= {name: (m.digest, partial(judge, m.weather)) for name, m in drawn.items()}
+    if (reconstruct := contestants.get(OURS) and contestants[OURS].reconstruct) is not None:
+        asked["reconstruction"] = (contestants[OURS].digest, partial(judge.reconstructed, reconstruct))
+    for name, (weights, score) in asked.items():
+        known = Records(folder / f"weather-{name}.json", f"{board.digest} {weights}")
+        out[name] = known(name, score)
+    return out
 
 
 def assemble(store, board, contestants, records, means, seeds) -> dict:
@@ -72,7 +96,8 @@ def assemble(store, board, contestants, records, means, seeds) -> dict:
         "steps": sampling_note(contestants),
     }
     response = responses(board, list(store.attrs["parameters"]), means) if board.sweep else {}
-    head = {"about": about, "units": board.units, "settings": settings, "methods": costs}
+    denoising = contestants[OURS].denoising if OURS in contestants else {}
+    head = {"about": about, "denoising": denoising, "units": board.units, "settings": settings, "methods": costs}
     return jsonable({**head, "truth": ranges(board, settings), "splits": splits, "response": response})
 
 

@@ -19,7 +19,7 @@ from ldm_ocean.metrics import Diagnostics, kernels
 from ldm_ocean.metrics.config import EvaluateConfig
 from ldm_ocean.metrics.generated import training_states
 from ldm_ocean.metrics.scoring import Tally
-from ldm_ocean.metrics.truth import Truth
+from ldm_ocean.metrics.truth import Truth, seed_of
 from ldm_ocean.ocean.fields import Fields
 from ldm_ocean.ocean.grid import OceanGrid
 
@@ -37,6 +37,7 @@ Record = dict[str, dict[str, float]]
 class Case:
     """A setting and its truth."""
 
+    name: str
     split: str
     truth: Truth
 
@@ -69,7 +70,7 @@ class Board:
         wanted = np.isin(store.split.values, splits) & store.equilibrium.values
         split_of = dict(zip(store.setting.values[wanted], store.split.values[wanted], strict=True))
         return {
-            str(name): Case(str(split_of[name]), Truth.of(store, name, self.fields, self.grid, count))
+            str(name): Case(str(name), str(split_of[name]), Truth.of(store, name, self.fields, self.grid, count))
             for name in sorted(split_of)
         }
 
@@ -169,7 +170,7 @@ class Board:
 
 
 def draw(method: Method, case: Case, members: int, seed: int) -> list[Tensor]:
-    """An ensemble for each season of a case; season i of seed s is drawn with 1000 s + i."""
+    """An ensemble for each season of a case, with noise of its own."""
     seasons = enumerate(case.truth.season)
     members = min(members, method.most)
-    return [method.sample(case.parameters, float(t), members, 1000 * seed + i) for i, t in seasons]
+    return [method.sample(case.parameters, float(t), members, seed_of(seed, case.name, i)) for i, t in seasons]

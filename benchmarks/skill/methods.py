@@ -4,7 +4,7 @@ import hashlib
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +23,7 @@ from ldm_ocean.ocean.grid import OceanGrid
 from ldm_ocean.pipeline import BALANCED
 
 from .cost import training_seconds
+from .rivals import Latent, StateGaussian, latent_rivals, network
 
 OURS, PHYSICAL, REFERENCE = "ldm_ocean", "ldm_ocean_physical", "climatology"
 PIXEL, PIXEL_ALL = "pixel_ddpm", "pixel_ddpm_1000"
@@ -31,7 +32,10 @@ FEW = 2  # members: scores are fair to any number
 
 @dataclass(frozen=True)
 class Method:
-    """A fitted sampler. ``parameters`` counts learnt numbers; None where the training states themselves are kept.
+    """A fitted sampler, and, where mean state and weather are drawn apart, that of ``weather`` (see ``rivals``); of an
+    autoencoder ``reconstruct``, and the losses of its denoiser by noise level.
+
+    ``parameters`` counts learnt numbers; None where the training states themselves are kept.
 
     ``training`` [s] by stage. ``seeds``: on how many a method that is too slow for all takes part, and then without
     the sweeps, with at most ``most`` members; ``seconds`` a member, where known beforehand. ``digest`` tells its
@@ -45,6 +49,9 @@ class Method:
     most: int = sys.maxsize
     seconds: float | None = None
     digest: str = ""
+    weather: Callable[[np.ndarray, float, int, int, bool], Tensor] | None = None
+    reconstruct: Callable[[Tensor], Tensor] | None = None
+    denoising: dict[str, list[float]] = field(default_factory=dict)
 
 
 def methods(store: xr.Dataset, model: Path, run: Path, minutes: float) -> dict[str, Method]:
@@ -56,7 +63,9 @@ def methods(store: xr.Dataset, model: Path, run: Path, minutes: float) -> dict[s
         )
     training = training_seconds(model)
     physical = ours(ocean, training, stabilise=True, currents=BALANCED, constraints=[Stability()])
-    out = {OURS: ours(ocean, training), PHYSICAL: physical} | baselines(store, ocean.grid, ocean.fields)
+    plain = replace(ours(ocean, training), weather=Latent(ocean, network(ocean)).sample)
+    out = {OURS: plain, PHYSICAL: physical} | rivals(store, ocean, plain)
+    out |= baselines(store, ocean.grid, ocean.fields)
     try:
         return out | pixel(store, ocean.grid, ocean.fields, run, minutes)
     except ImportError:
@@ -67,7 +76,7 @@ def methods(store: xr.Dataset, model: Path, run: Path, minutes: float) -> dict[s
 def ours(ocean: OceanLDM, training: dict[str, float], **options) -> Method:
     """Our model, from parameters to states, with ``options`` of ``OceanLDM.sample``."""
 
-    generate, _ = model_functions(ocean)
+    generate, reconstruct = model_functions(ocean)
 
     def sample(parameters, season, members, seed):
         asked = dict(zip(ocean.parameters, map(float, parameters), strict=True))
@@ -75,7 +84,20 @@ def ours(ocean: OceanLDM, training: dict[str, float], **options) -> Method:
 
     networks = (ocean.codec, ocean.generator.denoiser)
     count = sum(p.numel() for n in networks for p in n.parameters())
-    return Method(sample, count, training, digest=f"{digest(*networks)} {options}")
+    denoising = ocean.generator.about.get("validation", {})
+    weights = f"{digest(*networks)} {options}"
+    return Method(sample, count, training, digest=weights, reconstruct=reconstruct, denoising=denoising)
+
+
+def rivals(store: xr.Dataset, ocean: OceanLDM, plain: Method) -> dict[str, Method]:
+    """Our own parts with less in them (see ``rivals``)."""
+    training = training_states(store)
+    kin = latent_rivals(ocean, training)
+    out = {n: replace(plain, sample=r.sample, weather=r.sample, digest=f"{plain.digest} {n}") for n, r in kin}
+    start = time.perf_counter()
+    bare = StateGaussian(ocean.fields.volumes(ocean.grid)).fit(*labelled(training, ocean.grid, ocean.fields))
+    cost = {"fit": time.perf_counter() - start}
+    return out | {"state_gaussian": Method(bare.sample, bare.eofs.size, cost, weather=bare.sample)}
 
 
 def baselines(store: xr.Dataset, grid: OceanGrid, fields: Fields) -> dict[str, Method]:
@@ -120,7 +142,7 @@ def labelled(data: xr.Dataset, grid: OceanGrid, fields: Fields) -> tuple[Tensor,
 def digest(*networks: nn.Module) -> str:
     """SHA-256 of all weights."""
     h = hashlib.sha256()
-    for network in networks:
-        for name, x in sorted(network.state_dict().items()):
+    for own in networks:
+        for name, x in sorted(own.state_dict().items()):
             h.update(name.encode() + x.detach().cpu().contiguous().numpy().tobytes())
     return h.hexdigest()

@@ -1,5 +1,6 @@
 """The score board as markdown."""
 
+import itertools
 from collections.abc import Callable
 
 from ldm_ocean.metrics.scoring import SIMULATION
@@ -19,7 +20,9 @@ JSON file beside this page.
 
 `{simulation}` is the truth's own sampling uncertainty: the other equilibrium states of the very setting and season as
 an ensemble for each verifying one. It has seen the test truth and is no contestant; what lies within its interval is
-chance. `{physical}` is `{ours}` with the constraint of stability, stabilised and with balanced currents. {steps}
+chance. Ratios *to ours* are on the same settings: where the interval holds 1, the two are tied. `latent_bootstrap` is
+`{ours}` with weather of training states, `state_gaussian` the same statistics on EOFs without an autoencoder.
+`{physical}` is `{ours}` with the constraint of stability, stabilised and with balanced currents. {steps}
 """
 COSTS = """Training on the machine that wrote this page. That of `{ours}` was not timed: it is the number of its steps
 times the time of a step measured here, validation not counted."""
@@ -27,17 +30,30 @@ RESPONSE = """Means of diagnostics over sweeps of one parameter at a time, gener
 pairs of diagnostic and parameter whose simulated means spread over more than {signal:g} times what they vary within a
 setting, seasons included: of those {pairs}, how many R² reach {right}, and in how many the 95 % interval of the slope
 contains 1."""
+WEATHER = """What states of the test and edge settings differ by from the mean year of their setting, the doubt about
+the mean not in it. Variance is that of EOF coefficients over the truth's, 1 where there is as much. AUC is that of a
+random forest which tells generated from true in settings that it was not trained on, by EOF coefficients and by patches
+of 3 × 3 × 3 cells; 0.5 is perfect. `real` is the truth against itself, `reconstruction` decode(encode(truth))."""
+DENOISING = """Mean square error of denoised validation latents by noise level, in units of what the Gaussian expects to
+leave. A network that is not below the Gaussian in every column is not published: F is then 0."""
 SIGNAL, RIGHT = 3.0, 0.95
 HEADLINE = {
-    "relative_crps": "CRPS, relative",
-    "relative_energy": "energy score, relative",
+    "crps_relative": "CRPS, relative",
+    "crps_to_ours": "CRPS to ours",
+    "energy_relative": "energy score, relative",
+    "energy_to_ours": "energy score to ours",
     "memorisation": "memorisation",
     "diversity": "diversity",
     "census": "T–S census",
 }
-DETAILS = {"crps": "CRPS", "energy": "Energy score", "spread_skill": "Spread/skill"}
-ERRORS = {"relative_crps", "relative_energy", "census", "crps", "energy"}  # the nearer to zero the better
-UNITLESS = {"spread_skill"}
+DETAILS = {
+    "crps": "CRPS",
+    "energy": "Energy score",
+    "spread_skill": "Spread/skill",
+    "coverage": "Share inside the central 80 %",
+}
+ERRORS = {"crps_relative", "energy_relative", "census", "crps", "energy"}  # the nearer to zero the better
+UNITLESS = {"spread_skill", "coverage"}
 
 
 def page(results: dict) -> str:
@@ -50,13 +66,17 @@ def page(results: dict) -> str:
     ]
     lines += [COSTS.format(ours=OURS), "", *costs(results["methods"])]
     for split, by_method in results["splits"].items():
-        headline = [(k, "all", title) for k, title in HEADLINE.items()]
+        headline = [(k, "all", title) for k, title in HEADLINE.items() if k in next(iter(by_method.values()))]
         lines += ["", f"## {split}", "", *_table(by_method, headline, _interval)]
         for kind, title in DETAILS.items():
             names = list(next(iter(by_method.values()))[kind])
             units = {} if kind in UNITLESS else results["units"]
             columns = [(kind, n, n + (f" [{units[n]}]" if n in units else "")) for n in names]
             lines += ["", f"### {title}, {split}", "", *_table(by_method, columns, lambda triple: _number(triple[0]))]
+    if results["weather"]:
+        lines += ["", "## Weather", "", *weather_table(results["weather"])]
+    if results["denoising"]:
+        lines += ["", "## Denoising", "", *denoising_table(results["denoising"])]
     if results["response"]:
         lines += ["", "## Parameter response", "", *response_table(results["response"])]
     return "\n".join(lines) + "\n"
@@ -70,6 +90,21 @@ def costs(methods: dict) -> list[str]:
         cells = [f"{m['parameters']:,}" if m["parameters"] else "–", training]
         lines.append(_row([name, *cells, _number(m["seconds_a_member"])]))
     return lines
+
+
+def weather_table(weather: dict) -> list[str]:
+    """How much weather there is, and whether it is told from true."""
+    columns = list(next(iter(weather.values())))
+    lines = [WEATHER, "", _row(["weather of", *columns]), "|---" * (1 + len(columns)) + "|"]
+    return lines + [_row([name, *(_number(own.get(k)) for k in columns)]) for name, own in weather.items()]
+
+
+def denoising_table(bands: dict) -> list[str]:
+    """Loss of network and Gaussian by noise level."""
+    ends = bands["sigma"]
+    titles = [f"{_number(a)} – {_number(b)}" for a, b in itertools.pairwise(ends)]
+    lines = [DENOISING, "", _row(["σ", *titles]), "|---" * len(ends) + "|"]
+    return lines + [_row([name, *map(_number, bands[name])]) for name in ("network", "gaussian")]
 
 
 def response_table(response: dict) -> list[str]:

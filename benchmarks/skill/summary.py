@@ -7,7 +7,7 @@ from ldm_ocean.metrics.kernels import ratio
 from ldm_ocean.metrics.response import response, sweeps
 
 from .board import Board, Record
-from .methods import REFERENCE
+from .methods import OURS, REFERENCE
 
 Interval = tuple[float, float, float]  # value, low, high
 
@@ -15,14 +15,17 @@ Interval = tuple[float, float, float]  # value, low, high
 def summarise(records: dict[str, list[dict[str, Record]]], splits: dict[str, list[str]]) -> dict:
     """{split: {method: {score: {name: (value, low, high)}}}} of records by method, seed and setting.
 
-    ``relative_crps`` is the mean over variables of CRPS/CRPS(climatology), ``relative_energy`` the same of the energy
-    score of whole states.
+    ``crps_relative`` is the mean over variables of CRPS/CRPS(climatology), ``energy_relative`` the same of the energy
+    score of whole states; ``crps_to_ours`` and ``energy_to_ours`` are those over our own, where we take part. Intervals
+    are of both methods on the same settings: where they hold 1, the two are tied.
     """
     out: dict = {}
     for split, settings in splits.items():
         arrays = {m: _arrays(seeds, settings) for m, seeds in records.items()}
         reference = arrays[REFERENCE]
-        out[split] = {m: _scores(own) | _relative(own, reference) for m, own in arrays.items()}
+        out[split] = {m: _scores(own) | _relative(own, reference, "relative") for m, own in arrays.items()}
+        for m, own in arrays.items() if OURS in arrays else ():
+            out[split][m] |= _relative(own, arrays[OURS], "to_ours")
     return out
 
 
@@ -44,14 +47,14 @@ def _scores(arrays: dict) -> dict[str, dict[str, Interval]]:
     return out
 
 
-def _relative(own: dict, reference: dict) -> dict[str, dict[str, Interval]]:
+def _relative(own: dict, reference: dict, name: str) -> dict[str, dict[str, Interval]]:
     def over(x, y):
         return float((x.mean((0, 1)) / y.mean((0, 1))).mean())
 
     def stacked(arrays, kind):
         return np.stack(list(arrays[kind].values()), -1)
 
-    pairs = {"relative_crps": "crps", "relative_energy": "energy_of_state"}
+    pairs = {f"crps_{name}": "crps", f"energy_{name}": "energy_of_state"}
     return {k: {"all": bootstrap(over, stacked(own, s), stacked(reference, s))} for k, s in pairs.items()}
 
 

@@ -28,8 +28,8 @@ LENGTHS = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0)  # ℓ, in standard deviations of the p
 NUGGETS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)  # ν
 
 
-class _Eofs:
-    """EOFs and the resampling; a regression brings ``_fit`` and ``_mean``."""
+class Eofs:
+    """EOFs and the resampling of residuals; a regression brings ``_fit`` and ``_mean``."""
 
     def __init__(self, volumes: Tensor, explained: float = 0.99):
         """EOFs weigh by ``volumes`` (V, D, Y, X); as many are kept as hold the share ``explained`` of the variance."""
@@ -48,8 +48,12 @@ class _Eofs:
     def sample(self, parameters: np.ndarray, season: float, members: int, seed: int) -> Tensor:
         mean = self._mean(self.scale.unit(np.asarray(parameters))[None], np.array([season]))
         chosen = np.random.default_rng(seed).permutation(len(self.residuals))[:members]
-        out = np.zeros((len(chosen), *self.volumes.shape), "float32")
-        out[:, self.wet] = (mean + self.residuals[chosen]) @ self.eofs / self.weight + self.middle
+        return self.states(mean + self.residuals[chosen])
+
+    def states(self, coefficients: np.ndarray) -> Tensor:
+        """(M, V, D, Y, X) of EOF coefficients (M, K)."""
+        out = np.zeros((len(coefficients), *self.volumes.shape), "float32")
+        out[:, self.wet] = coefficients @ self.eofs / self.weight + self.middle
         return torch.from_numpy(out)
 
     def _fit(
@@ -63,7 +67,7 @@ class _Eofs:
         raise NotImplementedError
 
 
-class EofRegression(_Eofs):
+class EofRegression(Eofs):
     """Linear regression of EOF coefficients on parameters and season, with resampled residuals."""
 
     def _fit(self, coefficients, places, season, settings):
@@ -85,7 +89,7 @@ class EofRegression(_Eofs):
         return np.concatenate([np.ones_like(angle), places, np.cos(angle), np.sin(angle)], 1)
 
 
-class EofGaussianProcess(_Eofs):
+class EofGaussianProcess(Eofs):
     """Gaussian-process regression of the mean years of EOF coefficients on the parameters, with resampled residuals."""
 
     def _fit(self, coefficients, places, season, settings):

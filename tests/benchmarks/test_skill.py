@@ -109,16 +109,16 @@ def test_a_perfect_generator_is_reliable_diverse_and_no_copier(results):
 def test_a_copier_is_at_no_distance_from_the_training_states_and_no_better_than_climatology(results):
     own = results["splits"]["test"]["copier"]
     assert own["memorisation"]["all"][0] == pytest.approx(0, abs=1e-3)
-    assert own["relative_crps"]["all"][0] > 0.9
+    assert own["crps_relative"]["all"][0] > 0.9
 
 
 def test_errors_are_relative_to_climatology_and_regression_wins_where_the_ocean_is_linear(results):
     scores = {
-        m: {k: own[k]["all"][0] for k in ("relative_crps", "relative_energy")}
+        m: {k: own[k]["all"][0] for k in ("crps_relative", "energy_relative")}
         for m, own in results["splits"]["test"].items()
     }
     assert set(scores[REFERENCE].values()) == {1.0}
-    for kind in ("relative_crps", "relative_energy"):
+    for kind in ("crps_relative", "energy_relative"):
         assert scores["perfect"][kind] < scores["eof_regression"][kind] < scores["nearest_setting"][kind]
         assert scores["perfect"][kind] < scores["eof_gp"][kind] < 0.9
 
@@ -134,7 +134,7 @@ def test_the_perfect_generator_responds_as_the_ocean_does_and_climatology_is_dea
         own = results["response"][parameter]["upper.toce"]
         assert own["signal"] > 0.5
         assert own["perfect"]["slope"] == pytest.approx(1, abs=0.15) and own["perfect"]["r2"] > 0.95
-        assert abs(own[REFERENCE]["slope"]) < 0.3
+        assert abs(own[REFERENCE]["slope"]) < 0.5
 
 
 def test_a_slow_method_takes_part_on_its_seeds_only_and_without_the_sweeps(results, folder):
@@ -148,7 +148,7 @@ def test_the_simulation_stands_beside_the_methods_and_is_no_contestant(results):
     for split in ("test", "edge"):
         own = results["splits"][split]["simulation"]
         assert own["memorisation"]["all"][0] == pytest.approx(1, abs=0.1)
-        assert own["relative_crps"]["all"][0] < 1 and own["census"]["all"][1] <= own["census"]["all"][0]
+        assert own["crps_relative"]["all"][0] < 1 and own["census"]["all"][1] <= own["census"]["all"][0]
     assert "simulation" not in results["methods"]
 
 
