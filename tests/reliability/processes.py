@@ -188,7 +188,7 @@ def _befall(what: str) -> None:
     if what == "error":
         raise RuntimeError("something unforeseen")
     if what == "full":
-        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))
     else:
         os.kill(os.getpid(), getattr(signal, what))
 
