@@ -87,7 +87,7 @@ def test_weather_of_another_size_is_measured(size, judge, law):
 
     scores, same = judge(other), judge(law.draw)
     for band in ("variance, all", "variance, EOF 1–5", "variance, EOF 21–60"):
-        assert scores[band] / same[band] == pytest.approx(size**2, rel=0.03)
+        assert scores[band] / same[band] == pytest.approx(size**2, rel=0.06)
     assert scores["AUC, EOFs"] > 0.75
 
 
