@@ -20,6 +20,7 @@ SPLITS = ("train", "validation", "test", "edge")
 EXAMPLES = """examples:
   ldm-ocean simulate data/dino-coarse        the published design, 46 settings, about 45 minutes on two cores
   ldm-ocean simulate data/channel-eddy --ocean channel      a turbulent channel, about four hours on two cores
+  ldm-ocean simulate data/acc-closure --ocean acc           Veros' own acc, 100 settings of its closure of turbulence
   ldm-ocean simulate data/dino-2deg --degrees 2 --starts data/dino-coarse --train 8 --validation 2 --test 4
   ldm-ocean simulate runs/mini --train 2 --validation 1 --test 1 --edge 0 --years 2 4
   ldm-ocean simulate data/dino-coarse        again: goes on where it was stopped, or says that all is there
@@ -64,7 +65,7 @@ def run(args: argparse.Namespace) -> None:
     precision = "float32" if args.float32 else "float64"
     with work_folder(args.out, "simulate", _is_campaign, [p for p in [args.starts] if p]):
         manifest = simulate(ocean, args.out, settings, args.workers, precision, args.starts)
-    size = sum(r.get("bytes", 0) for r in manifest["settings"]) / 1e6
+    size = sum(r.get("bytes", 0) + r.get("statistics_bytes", 0) for r in manifest["settings"]) / 1e6
     blown = [r["name"] for r in manifest["settings"] if "blew_up_on_day" in r]
     print(f"{manifest['finished']} settings finished, {size:.1f} MB; see {args.out / 'manifest.json'}")
     if blown:
@@ -98,6 +99,8 @@ def _settings(args: argparse.Namespace, ocean: Ocean) -> list:
     from ..simulate.design import DRAWN, design, twins
 
     asked = {k: getattr(args, k) for k in SPLITS}
+    if ocean.points and (args.starts or any(v is not None for v in asked.values())):
+        raise UserError(f"{ocean.name} is a grid of settings that start from rest: choose among them with --settings")
     counts = {k: v if asked[k] is None else asked[k] for k, v in ocean.splits.items()}
     if min(counts.values()) < 0 or sum(counts.values()) > DRAWN:
         words = " ".join(f"--{k} {v}" for k, v in counts.items())

@@ -6,34 +6,29 @@ kept under ``work/``; a run that is killed loses at most ``CHUNK`` looks. A sett
 manifest and passed over; what would have started from it starts from its own parent.
 """
 
-import json
 import time
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from .. import __version__
 from ..bar import bar as progress_bar
-from ..errors import UserError
-from ..io.atomic import published, remove, write_text
+from ..io.atomic import published, remove
 from ..io.packed import SUFFIX, read_packed, write_packed
 from ..ocean.grid import OceanGrid
 from ..ocean.regrid import regrid
-from ..physics.eos import vallis
-from ..physics.stratification import unstable_volume
 from .design import Setting
+from .manifest import SERIES, Manifest, unstable
 from .ocean import Ocean
 from .pool import the_model
 from .pool import workers as processes
-from .progress import FIELDS, Progress, dataset
+from .progress import Progress, dataset
+from .statistics import SUFFIX as STATISTICS
 
 CHUNK = 10  # looks between two saves, and between two decisions whether a setting has settled
 YEAR = 360  # days, for counting
-SERIES = "series"  # folder of the settings' long series, a data set of its own
 
 
 @dataclass(frozen=True)
@@ -118,8 +113,17 @@ def _step(task: Work, progress: Progress, model, grid: OceanGrid) -> bool:
         return False
     _advance(task, progress, model, schedule.spacing if recorded < schedule.snapshots else spacing)
     if not progress.blown:
-        progress.keep(progress.fields, round(model.days(progress.state)), equilibrium=True)
+        _record(progress, round(model.days(progress.state)), schedule.every)
     return True
+
+
+def _record(progress: Progress, day: int, every: int) -> None:
+    """The present state, whole where it is the first of ``every``."""
+    whole = progress.recorded % every == 0
+    if every > 1:
+        progress.statistics.add(progress.fields["toce"], day)
+    if whole:
+        progress.keep(progress.fields, day, equilibrium=True)
 
 
 def _advance(task: Work, progress: Progress, model, days: float) -> np.ndarray:
@@ -144,16 +148,19 @@ def _begin(task: Work, model) -> dict:
     last = states.isel(sample=[np.flatnonzero(states.equilibrium.values)[-1]])
     if mesh.tmask.shape != grid.shape:
         last = regrid(last.merge(mesh, combine_attrs="override").assign_attrs(mesh.attrs), grid)
-    fields = {k: last[k].values[0] for k in FIELDS}
+    fields = {k: last[k].values[0] for k in model.wet}
     return veros_restart.begin(model, fields, task.setting.parameters, task.setting.seed, 0)
 
 
 def _publish(task: Work, progress: Progress, model) -> None:
-    """The file of the setting, and that of its series; what was unfinished goes."""
+    """The files of the setting, that of its states last; what was unfinished goes."""
     mesh, file = model.mesh(), f"{task.setting.name}{SUFFIX}"
     first = len(progress.labels) - task.series[0]
     if task.series[0]:
         write_packed(task.out / SERIES / file, _states(task, progress, slice(first, None), mesh), mesh, task.ocean.bits)
+    if len(progress.statistics):
+        about = {"title": task.ocean.title, "setting": task.setting.name, **task.setting.parameters}
+        progress.statistics.write(task.out / f"{task.setting.name}{STATISTICS}", mesh.gdept.values, about)
     write_packed(task.out / file, _states(task, progress, slice(0, first), mesh), mesh, task.ocean.bits)
     remove(task.work)
 
@@ -169,70 +176,7 @@ def _states(task: Work, progress: Progress, which: slice, mesh: xr.Dataset) -> x
     years = progress.looks * task.ocean.schedule.look / YEAR
     attrs = {**record, "years": years, **task.ocean.drift(progress.history)}
     states = dataset(progress.snapshots(which)).assign_coords(coords).assign_attrs(attrs)
-    return states.assign_attrs(unstable_volume_percent=_unstable(states, mesh))
-
-
-def _unstable(states: xr.Dataset, mesh: xr.Dataset) -> float:
-    grid = OceanGrid.from_dataset(mesh)
-    t, s = (np.nan_to_num(states[k].values.astype("float64")) for k in ("toce", "soce"))
-    depth = grid["gdept"][:, None, None]
-    return float(unstable_volume(t, s, depth, grid.volume(), vallis)[states.equilibrium.values].mean())
-
-
-class Manifest:
-    """``manifest.json``: the design and, for each setting, years, drift, size, cost, and what rounding cost."""
-
-    def __init__(self, ocean: Ocean, out: Path, settings: list[Setting]):
-        self.path, self.ocean, self.settings = out / "manifest.json", ocean, settings
-        known: dict[str, Any] = {"model": ocean.title, "settings": []}
-        if self.path.exists():
-            known = json.loads(self.path.read_text())
-        if known["model"] != ocean.title:
-            raise UserError(f"{out} holds settings of {known['model']}, not of {ocean.title}: choose another folder")
-        self.records = {r["name"]: r for r in known["settings"]}
-        self.mesh = _mesh(ocean, out)
-
-    def ended(self, setting: Setting) -> bool:
-        """Whether nothing is left to do: its file is there, or it blew up."""
-        return self._file(setting).exists() or "blew_up_on_day" in self.records.get(setting.name, {})
-
-    def _file(self, setting: Setting) -> Path:
-        return self.path.parent / f"{setting.name}{SUFFIX}"
-
-    def write(self, **ended: dict) -> dict:
-        """With what is known of the settings that have just ``ended``, by name; those not asked for now stay."""
-        for setting in self.settings:
-            record, file = self.records.get(setting.name, {}) | ended.get(setting.name, {}), self._file(setting)
-            if file.exists() and "bytes" not in record:
-                record |= self._about(file)
-            self.records[setting.name] = setting.record() | record
-        records = list(self.records.values())
-        manifest = {
-            "version": __version__,
-            "model": self.ocean.title,
-            "ocean": self.ocean.name,
-            "ranges": self.ocean.ranges,
-            "days_per_year": self.ocean.season_days,
-            "schedule": vars(self.ocean.schedule),
-            "seeds": "forcing noise: jax.random.PRNGKey(seed) folded with the step",
-            "finished": sum("bytes" in r for r in records),
-            "settings": records,
-        }
-        write_text(self.path, json.dumps(manifest, indent=1))
-        if self.ocean.series:
-            own = [r for r in records if r["name"] in self.ocean.series]
-            write_text(self.path.parent / SERIES / "manifest.json", json.dumps(manifest | {"settings": own}, indent=1))
-        return manifest
-
-    def _about(self, file: Path) -> dict:
-        states = read_packed(file, self.mesh)
-        own = {"split", "name", "parameters", "seed", "parent"}
-        attrs = {k: round(v, 5) if isinstance(v, float) else v for k, v in states.attrs.items() if k not in own}
-        return attrs | {
-            "samples": states.sizes["sample"],
-            "bytes": file.stat().st_size,
-            "unstable_volume_percent_after_rounding": round(_unstable(states, self.mesh), 5),
-        }
+    return states.assign_attrs(unstable_volume_percent=unstable(states, mesh))
 
 
 def simulate(
@@ -249,7 +193,7 @@ def simulate(
     spawned, each with one thread; a setting starts as soon as its parent has ended.
     """
     (out / "work").mkdir(parents=True, exist_ok=True)
-    manifest = Manifest(ocean, out, settings)
+    manifest = Manifest(ocean, out, settings, _mesh(ocean, out))
     manifest.write()
     parents = {s.name: s.parent for s in settings}
     ended = {s.name for s in settings if manifest.ended(s)}

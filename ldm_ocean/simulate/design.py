@@ -1,9 +1,11 @@
-"""Which settings to run: scrambled Sobol over an ocean's ranges, edge settings, one-at-a-time sweeps; or twins.
+"""Which settings to run: scrambled Sobol over an ocean's ranges, edge settings, one-at-a-time sweeps; a grid; or twins.
 
-Every setting but the first starts from the end of its nearest neighbour among those before it (a minimum spanning
-tree in scaled parameter space, Prim 1957), so the plan is the same however many processes share the work.
+Where settings are drawn, each but the first starts from the end of its nearest neighbour among those before it (a
+minimum spanning tree in scaled parameter space, Prim 1957), so the plan is the same however many processes share the
+work.
 """
 
+import itertools
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -42,6 +44,8 @@ def parameters_at(ocean: Ocean, unit: np.ndarray) -> dict[str, float]:
 
 def design(ocean: Ocean, counts: dict[str, int] | None = None, seed: int = 0) -> list[Setting]:
     """All settings in the order in which they can run; ``counts`` by split, of train, validation, test and edge."""
+    if ocean.points:
+        return _full_grid(ocean, seed)
     counts, axes = counts or ocean.splits, len(ocean.ranges)
     points, labels = [np.full(axes, 0.5)], [("centre", "centre")]
     sobol = qmc.Sobol(axes, scramble=True, seed=seed)
@@ -78,6 +82,16 @@ def twins(ocean: Ocean, folder: Path, counts: dict[str, int]) -> list[Setting]:
     if chosen and set(chosen[0]["parameters"]) != set(ocean.ranges):
         raise UserError(f"{folder} varies {', '.join(chosen[0]['parameters'])}: another ocean, give one of this kind")
     return [Setting(r["name"], r["split"], r["parameters"], r["seed"], None) for r in chosen]
+
+
+def _full_grid(ocean: Ocean, seed: int) -> list[Setting]:
+    """``i0-j0``, ``i0-j1``, …: every combination of evenly spread values, edges included; all for training."""
+    settings = []
+    for number, place in enumerate(itertools.product(range(ocean.points), repeat=len(ocean.ranges))):
+        name = "-".join(f"{letter}{index}" for letter, index in zip("ijklmn", place, strict=False))
+        values = parameters_at(ocean, np.array(place) / (ocean.points - 1))
+        settings.append(Setting(name, "train", values, 1000 * seed + number, None))
+    return settings
 
 
 def _spanning_tree(ocean, points, labels, seed):

@@ -51,7 +51,6 @@ class Model:
         self.modes = {k: jnp.asarray(_halo(v)) for k, v in ocean.patterns().items()}
         self.memory = jnp.asarray(ocean.memory())
         vs = self.setup.state.variables
-        self.y = np.asarray(vs.yt)
         self.names = [k for k, v in vs.items() if v is not None and np.ndim(v) and np.issubdtype(v.dtype, np.floating)]
         self.constant = {"dxt", "dxu", "dyt", "dyu", "dzt", "dzw", "xt", "xu", "yt", "yu", "zt", "zw", "cost", "cosu"}
         self.constant |= {k for k in self.names if k.startswith(("mask", "area_", "coriolis", "tantr", "beta", "line"))}
@@ -102,7 +101,8 @@ class Model:
                 setattr(vs, k, state[k])
             # set past Veros' type checks: plain integers let the compiler use static slices
             vs.__dict__.update(taum1=level, tau=(level + 1) % 3, taup1=(level + 2) % 3, itt=1)
-            self._force(vs, settings, parameters, eta, state["step"] * (self.ocean.step / DAY))
+            day = state["step"] * (self.ocean.step / DAY)
+            self.setup.force(model, parameters, self._patterns(eta), day)
             eke.set_eke_diffusivities(model)
             tke.set_tke_diffusivities(model)
             momentum.momentum(model)
@@ -125,26 +125,21 @@ class Model:
         white = jax.random.normal(jax.random.fold_in(key, step), eta.shape)
         return self.memory * eta + jnp.sqrt(1 - self.memory**2) * white
 
-    def _force(self, vs, settings, parameters, eta, day):
+    def _patterns(self, eta) -> dict[str, jax.Array]:
+        """What disturbs the forcing, (x, y) with halo, by the name of its patterns."""
         noise, first = {}, 0
         for name, modes in self.modes.items():
             noise[name] = jnp.einsum("k,kxy->xy", eta[first : first + len(modes)], modes)
             first += len(modes)
-        sst, sss = (field[:, :, -1, vs.tau] for field in (vs.temp, vs.salt))
-        forcing = self.ocean.forcing(self.y[None, :], sst, sss, parameters, noise, day, jnp)
-        top = vs.maskT[:, :, -1]
-        vs.surface_taux = forcing.stress * vs.maskU[:, :, -1]
-        vs.forc_temp_surface, vs.forc_salt_surface = forcing.heat * top, forcing.salt * top
-        if settings.enable_tempsalt_sources:
-            water = (field[..., vs.tau] for field in (vs.temp, vs.salt))
-            heat, salt = self.ocean.sources(self.y[None, :], *water, parameters)
-            vs.temp_source, vs.salt_source = heat * vs.maskT, salt * vs.maskT
-        if settings.enable_tke:
-            vs.forc_tke_surface = (jnp.abs(vs.surface_taux) / settings.rho_0) ** 1.5 * top
+        return noise
 
     def snapshot(self, state) -> dict[str, np.ndarray]:
-        """The canonical variables of a state: (depth, y, x), surface first; ssh (y, x). Land is NaN."""
-        vs = self.setup.state.variables
+        """The canonical variables of a state: (depth, y, x), surface first; ssh or psi (y, x). Land is NaN.
+
+        Under a rigid lid there is no sea level but a streamfunction: ``psi`` at the north-eastern corner of its T cell,
+        wet where the cell is.
+        """
+        vs, settings = self.setup.state.variables, self.setup.state.settings
         fields = {
             "toce": (state["temp"][..., NOW], vs.maskT),
             "soce": (state["salt"][..., NOW], vs.maskT),
@@ -152,8 +147,9 @@ class Model:
             "voce": (state["v"][..., NOW], vs.maskV),
         }
         out = {k: to_canonical(np.where(np.asarray(m) > 0, v, np.nan)) for k, (v, m) in fields.items()}
-        ssh = np.asarray(state["psi"][..., NOW] / self.setup.state.settings.grav)[2:-2, 2:-2].T
-        out["ssh"] = np.where(np.isnan(out["toce"][0]), np.nan, ssh)
+        name, unit = ("psi", 1.0) if settings.enable_streamfunction else ("ssh", settings.grav)
+        plane = np.asarray(state["psi"][..., NOW] / unit)[2:-2, 2:-2].T
+        out[name] = np.where(np.isnan(out["toce"][0]), np.nan, plane)
         return out
 
     def mesh(self) -> xr.Dataset:

@@ -26,7 +26,8 @@ class Schedule:
 
     It is looked at every ``look``. After ``least``, or once it counts as settled, at most after ``most``, it is
     recorded: ``snapshots`` states ``spacing`` apart. States of ``on_the_way``, counted from the start, are kept as
-    unfinished. ``rest`` is the (least, most) of a setting that starts from rest.
+    unfinished. ``rest`` is the (least, most) of a setting that starts from rest. Where ``every`` is more than 1, only
+    one in ``every`` of the recorded states is kept, the first among them, beside statistics of all; no series follows.
     """
 
     look: float
@@ -36,6 +37,7 @@ class Schedule:
     snapshots: int
     spacing: float
     on_the_way: tuple[float, ...] = ()
+    every: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,8 +47,9 @@ class Ocean:
     ``ranges`` are those of the parameters (see ``ocean.parameters`` for how they are spread); ``step`` is the
     tracer step [s]; ``season_days`` the length of the year whose seasons the forcing knows, None where it has none.
     ``splits`` are the settings of the published design, ``sweeps`` whether each parameter is also varied alone, and
-    ``series`` the settings that are followed by (states, days between them) of a long series. ``bits`` by variable is
-    how finely a file resolves its range, where that is less than usual.
+    ``series`` the settings that are followed by (states, days between them) of a long series. ``points`` is how many
+    values each parameter takes where the design is their full grid, each setting from rest. ``bits`` by variable is how
+    finely a file resolves its range, where that is not as usual.
     """
 
     name: ClassVar[str]
@@ -55,6 +58,7 @@ class Ocean:
     season_days: ClassVar[float | None] = None
     splits: ClassVar[dict[str, int]]
     sweeps: ClassVar[bool] = False
+    points: ClassVar[int] = 0
     series: ClassVar[dict[str, tuple[int, float]]] = {}
     bits: ClassVar[dict[str, int]] = {}
 
@@ -80,7 +84,7 @@ class Ocean:
         return {k: float(changed.get(k, self.defaults[k])) for k in self.ranges}
 
     def setup(self):
-        """The Veros setup of this ocean; Veros is imported here at the earliest."""
+        """The Veros setup of this ocean, with a ``force``; Veros is imported here at the earliest."""
         from .setup import IdealisedSetup
 
         return IdealisedSetup(self)

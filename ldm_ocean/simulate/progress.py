@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from ..io.atomic import published
+from .statistics import Statistics
 
 FIELDS = {
     "toce": {
@@ -25,6 +26,12 @@ FIELDS = {
         "long_name": "meridional current",
     },
     "ssh": {"mask": "tmask", "units": "m", "standard_name": "sea_surface_height_above_geoid", "long_name": "sea level"},
+    "psi": {
+        "mask": "tmask",
+        "units": "m3 s-1",
+        "standard_name": "ocean_barotropic_streamfunction",
+        "long_name": "barotropic streamfunction at the north-eastern corner of the T cell",
+    },
 }
 
 
@@ -39,6 +46,7 @@ class Progress:
         self.folder, self.path = folder, folder / "state.npz"
         self.history: dict[str, list[float]] = {}
         self.labels: list[tuple[int, int]] = []
+        self.statistics = Statistics()
         self.fields: dict[str, np.ndarray] = {}
         self.settled, self.blown, self.seconds = False, False, 0.0
         folder.mkdir(parents=True, exist_ok=True)
@@ -47,6 +55,7 @@ class Progress:
                 self.state = {k[2:]: f[k] for k in f if k.startswith("s_")}
                 self.history = {k[2:]: list(f[k]) for k in f if k.startswith("h_")}
                 self.labels = [(int(day), int(equilibrium)) for day, equilibrium in f["labels"]]
+                self.statistics = Statistics(**{k[2:]: f[k] for k in f if k.startswith("t_")})
                 self.settled, self.seconds = bool(f["settled"]), float(f["seconds"])
         else:
             self.state = begin()
@@ -58,8 +67,8 @@ class Progress:
 
     @property
     def recorded(self) -> int:
-        """Equilibrium states so far."""
-        return sum(equilibrium for _, equilibrium in self.labels)
+        """Equilibrium states so far, those included that are not kept but in the statistics."""
+        return max(len(self.statistics), sum(equilibrium for _, equilibrium in self.labels))
 
     def look(self, seen: dict[str, float]) -> None:
         """Note what was watched."""
@@ -81,6 +90,7 @@ class Progress:
         """Publish under the final name only when complete; a state recorded after it is recorded again."""
         arrays: dict[str, Any] = {f"s_{k}": np.asarray(v) for k, v in self.state.items()}
         arrays |= {f"h_{k}": np.asarray(v) for k, v in self.history.items()}
+        arrays |= {f"t_{k}": v for k, v in self.statistics.arrays().items()}
         labels = np.array(self.labels).reshape(-1, 2)
         with published(self.path) as temporary, temporary.open("wb") as file:
             np.savez(file, labels=labels, settled=self.settled, seconds=self.seconds, **arrays)
@@ -92,7 +102,7 @@ class Progress:
 def dataset(snapshots: list[dict[str, np.ndarray]]) -> xr.Dataset:
     """Snapshots of the model as canonical states along ``sample``, without mesh and labels."""
     data = {}
-    for name, field in FIELDS.items():
+    for name, field in [(k, v) for k, v in FIELDS.items() if k in snapshots[0]]:
         values = np.stack([s[name] for s in snapshots])
         data[name] = (("sample", "depth", "y", "x") if values.ndim == 4 else ("sample", "y", "x"), values, field)
     return xr.Dataset(data)

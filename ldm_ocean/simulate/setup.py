@@ -1,4 +1,9 @@
-"""An idealised ocean as a Veros setup: its geometry at the start; its forcing comes from outside, step by step."""
+"""Veros setups with a method ``force``: how a step is forced when the model is one compiled function.
+
+An idealised ocean gives its geometry at the start and its forcing from outside; a setup that Veros ships forces itself.
+"""
+
+from typing import Any
 
 import numpy as np
 from veros import VerosSetup, veros_routine
@@ -70,3 +75,32 @@ class IdealisedSetup(VerosSetup):
     @veros_routine
     def after_timestep(self, state):
         pass
+
+    def force(self, state, parameters: dict[str, Any], noise: dict[str, Any], day) -> None:
+        """Set the surface fluxes, and the sources where there are any, by what the ocean says of this ``day``."""
+        vs, settings, y = state.variables, state.settings, np.asarray(state.variables.yt)[None, :]
+        sst, sss = (field[:, :, -1, vs.tau] for field in (vs.temp, vs.salt))
+        forcing = self.ocean.forcing(y, sst, sss, parameters, noise, day, npx)
+        top = vs.maskT[:, :, -1]
+        vs.surface_taux = forcing.stress * vs.maskU[:, :, -1]
+        vs.forc_temp_surface, vs.forc_salt_surface = forcing.heat * top, forcing.salt * top
+        if settings.enable_tempsalt_sources:
+            temperature, salinity = vs.temp[..., vs.tau], vs.salt[..., vs.tau]
+            heat, salt = self.ocean.sources(y, temperature, salinity, parameters)
+            vs.temp_source, vs.salt_source = heat * vs.maskT, salt * vs.maskT
+        if settings.enable_tke:
+            vs.forc_tke_surface = (npx.abs(vs.surface_taux) / settings.rho_0) ** 1.5 * top
+
+
+def as_shipped(kind: type[VerosSetup]) -> VerosSetup:
+    """A setup of Veros' own, changed in nothing but that it writes no diagnostics."""
+
+    class Shipped(kind):  # type: ignore[misc, valid-type]
+        @veros_routine
+        def set_diagnostics(self, state):
+            state.diagnostics.clear()
+
+        def force(self, state, parameters: dict[str, Any], noise: dict[str, Any], day) -> None:
+            self.set_forcing(state)
+
+    return Shipped()

@@ -12,17 +12,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import xarray as xr
 
 from ldm_ocean.errors import UserError
 from ldm_ocean.ocean.grid import OceanGrid
-from ldm_ocean.simulate.campaign import Manifest
 from ldm_ocean.simulate.channel import Channel
 from ldm_ocean.simulate.design import design
 from ldm_ocean.simulate.dino import MAX_DRIFT, Dino, Noise, deep_box_mean, drift
+from ldm_ocean.simulate.manifest import Manifest
 
 from ..conftest import small_mesh
 
 ROOT = Path(__file__).resolve().parents[2]
+NO_MESH = xr.Dataset()  # no file is read
 
 
 def deep_mesh():
@@ -182,17 +184,17 @@ def test_a_campaign_killed_at_any_time_goes_on_and_ends_as_the_unbroken_one(tmp_
 def test_asking_for_some_settings_keeps_what_the_manifest_knows_of_the_others(tmp_path):
     shutil.copy(ROOT / "data/dino-coarse/mesh.nc", tmp_path)
     everything, one = design(Dino()), [s for s in design(Dino()) if s.name == "centre"]
-    before = Manifest(Dino(), tmp_path, everything).write(centre={"core_seconds_a_year": 1.5})
-    after = Manifest(Dino(), tmp_path, one).write()
+    before = Manifest(Dino(), tmp_path, everything, NO_MESH).write(centre={"core_seconds_a_year": 1.5})
+    after = Manifest(Dino(), tmp_path, one, NO_MESH).write()
     assert after == before and len(after["settings"]) == len(everything)
     assert json.loads((tmp_path / "manifest.json").read_text()) == json.loads(json.dumps(after))
 
 
 def test_settings_of_another_ocean_are_not_mixed_into_a_folder(tmp_path):
     shutil.copy(ROOT / "data/dino-coarse/mesh.nc", tmp_path)
-    Manifest(Dino(), tmp_path, design(Dino())).write()
+    Manifest(Dino(), tmp_path, design(Dino()), NO_MESH).write()
     before = (tmp_path / "manifest.json").read_bytes()
     for other in (Channel(), Dino(degrees=2.0)):
         with pytest.raises(UserError, match="choose another folder"):
-            Manifest(other, tmp_path, design(other))
+            Manifest(other, tmp_path, design(other), NO_MESH)
     assert (tmp_path / "manifest.json").read_bytes() == before
