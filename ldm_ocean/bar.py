@@ -21,10 +21,20 @@ class _Lines:
         sys.stderr.flush()
 
 
+class _Bar(tqdm):
+    """Work that turns out to be more than was thought is all there is, and ends nothing."""
+
+    total: float
+
+    def update(self, n: float | None = 1) -> bool | None:
+        self.total = max(self.total, self.n + (n or 0))
+        return super().update(n)
+
+
 def bar(total: float, unit: str, done: float = 0.0, what: str | None = None, shown: bool = True) -> tqdm:
     """Of ``total`` units, ``done`` of them before; ``what`` is being done. A context manager with ``update``."""
     terminal = sys.stderr.isatty()
-    return tqdm(
+    return _Bar(
         total=total,
         initial=done,
         unit=unit,

@@ -43,3 +43,12 @@ def test_what_is_not_to_be_shown_is_not(clock, capsys, monkeypatch):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     assert list(each(range(5), 5, "shard", shown=False)) == list(range(5))
     assert capsys.readouterr().err == ""
+
+
+def test_more_work_than_was_thought_moves_the_end_and_breaks_nothing(monkeypatch):
+    monkeypatch.setattr("ldm_ocean.bar.MINUTE", 0.0)
+    for shown in (False, True):
+        with bar(2, "year", shown=shown) as progress:
+            for _ in range(5):
+                progress.update(0.7)
+    assert progress.n == pytest.approx(3.5) and progress.total == pytest.approx(3.5)  # of the one that is shown
