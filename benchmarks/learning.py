@@ -30,9 +30,6 @@ from ldm_ocean.errors import UserError, exit_politely
 from ldm_ocean.generative.conditions import ParameterScaler, season_angle
 from ldm_ocean.generative.denoiser import Denoiser
 from ldm_ocean.generative.generator import Generator
-from ldm_ocean.generative.prior import Prior
-from ldm_ocean.generative.weather import Weather
-from ldm_ocean.generative.years import decompose
 from ldm_ocean.io.atomic import write_text
 from ldm_ocean.io.states import parameters_of
 from ldm_ocean.metrics import BASELINES, kernels
@@ -77,9 +74,7 @@ class Training:
         names = list(self.model.parameters)
         scaler = ParameterScaler(names).fit(self.parameters[own])
         asked, angle = scaler(torch.from_numpy(labels[0])), season_angle(torch.from_numpy(labels[1])).float()
-        prior = Prior.fitted(self.latents[own], asked, angle, labels[2])
-        _, _, rest = decompose(self.latents[own], angle, labels[2], prior.pooled)
-        denoiser = Denoiser(None, prior, Weather.fitted(rest, asked, labels[2]))
+        denoiser = Denoiser.fitted(self.latents[own], asked, angle, labels[2])
         about = self.model.generator.about | {"shape": None}
         ocean = OceanLDM(self.model.codec, Generator(denoiser.eval(), scaler, about))
         return Latent(ocean, gaussian(ocean)).sample

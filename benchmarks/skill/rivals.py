@@ -18,12 +18,11 @@ from torch import Tensor
 from ldm_ocean import OceanLDM
 from ldm_ocean.generative import STEPS
 from ldm_ocean.generative.conditions import Condition, season_angle
-from ldm_ocean.generative.gaussian import Gaussian
+from ldm_ocean.generative.denoiser import Denoiser
 from ldm_ocean.generative.prior import Prior
 from ldm_ocean.generative.sampling import generator, member_noise, noise_levels, sample
-from ldm_ocean.generative.weather import Weather
 from ldm_ocean.generative.years import decompose
-from ldm_ocean.metrics.eof import Eofs
+from ldm_ocean.metrics.eof import Eofs, standard
 
 Blow = Callable[[Condition, int], Tensor]
 """Weather: what is asked for, its mean states included, and a seed → latents (M, N, C)."""
@@ -43,11 +42,15 @@ class Latent:
     @torch.no_grad()
     def _asked(self, parameters, season: float, members: int, seed: int, likely: bool) -> Condition:
         own = self.ocean.generator
-        prior, device, ones = own.denoiser.prior, own.device, torch.ones(members, device=own.device)
-        asked = own.scaler(torch.from_numpy(np.asarray(parameters, "float64"))[None]).to(device).expand(members, -1)
-        xi = None if likely else member_noise((len(prior.directions),), seed, range(members), step_number=1).to(device)
-        angle = season_angle(season * ones)
-        return Condition(asked, angle, prior(asked, angle, xi), ones)
+        asked = own.scaler(torch.from_numpy(np.asarray(parameters, "float64"))[None]).to(own.device)
+        angle = season_angle(torch.full((members,), season, device=own.device))
+        return drawn_condition(own.denoiser.prior, asked.expand(members, -1), angle, seed, likely)
+
+
+def drawn_condition(prior: Prior, asked: Tensor, angle: Tensor, seed: int, likely: bool) -> Condition:
+    """What is asked for, with a mean state drawn for each (or the most ``likely``), as ``Generator`` draws it."""
+    xi = member_noise((len(prior.directions),), seed, range(len(asked)), step_number=1).to(asked)
+    return Condition(asked, angle, prior(asked, angle, None if likely else xi), torch.ones(len(asked)).to(asked))
 
 
 def network(ocean: OceanLDM) -> Blow:
@@ -105,26 +108,21 @@ class StateGaussian(Eofs):
         super().__init__(volumes, explained=0.9999)
 
     def _fit(self, coefficients, places, season, settings):
-        z, angle, asked = torch.from_numpy(coefficients).float()[..., None], _angle(season), _standard(places)
-        self.prior = Prior.fitted(z, asked, angle, settings)
-        _, _, rest = decompose(z, angle, settings, self.prior.pooled)
-        self.weather = Weather.fitted(rest, asked, settings)
-        return rest[..., 0].numpy()
+        z = torch.from_numpy(coefficients).float()[..., None]
+        self.denoiser = Denoiser.fitted(z, _asked(places), _angle(season), settings)
+        return coefficients[:0]  # no residuals are resampled
 
     @torch.no_grad()
     def sample(self, parameters: np.ndarray, season: float, members: int, seed: int, likely: bool = False) -> Tensor:
         """(M, V, D, Y, X)."""
-        asked = _standard(self.scale.unit(np.asarray(parameters))[None]).expand(members, -1)
-        xi = None if likely else member_noise((len(self.prior.directions),), seed, range(members), step_number=1)
-        mean = self.prior(asked, _angle(np.full(members, season)), xi)
-        known = Gaussian(mean, self.weather.basis, self.weather(asked))
-        drawn = known.noisy(member_noise(tuple(mean.shape[1:]), seed, range(members)), torch.zeros(members))
+        asked = _asked(self.scale.unit(np.asarray(parameters))[None]).expand(members, -1)
+        condition = drawn_condition(self.denoiser.prior, asked, _angle(np.full(members, season)), seed, likely)
+        drawn = self.denoiser.gaussian(condition).noisy(_noise(condition, seed), torch.zeros(members))
         return self.states(drawn[..., 0].double().numpy())
 
 
-def _standard(places: np.ndarray) -> Tensor:
-    """Parameters on the scale 0 … 1, whose spread, if uniform, is 1/√12, on that of the prior."""
-    return torch.from_numpy(np.sqrt(12) * (places - 0.5)).float()
+def _asked(places: np.ndarray) -> Tensor:
+    return torch.from_numpy(standard(places)).float()
 
 
 def _angle(season: np.ndarray) -> Tensor:

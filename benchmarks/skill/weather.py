@@ -52,6 +52,7 @@ class WeatherBoard:
     def __init__(self, store: xr.Dataset, grid: OceanGrid, fields: Fields, cases: dict[str, Case]):
         self.fields, self.cases, self.volumes = fields, cases, fields.volumes(grid)
         self.wet = self.volumes > 0
+        self.deep = [v for v, f in enumerate(fields) if f.deep]
         training = training_states(store)
         states = torch.from_numpy(fields.stack(training, grid))
         self.root = normalising_weights(states, self.volumes)[self.wet].sqrt().float()
@@ -113,8 +114,7 @@ class WeatherBoard:
 
     def _corners(self, grid: OceanGrid) -> np.ndarray:
         """Places (n, 3) of patches that are wet in all variables with depth, the same for all states."""
-        deep = [v for v, f in enumerate(self.fields) if f.deep]
-        wet = np.all(self.wet.numpy()[deep], 0)
+        wet = np.all(self.wet.numpy()[self.deep], 0)
         windows = np.lib.stride_tricks.sliding_window_view(wet, (PATCH,) * 3) if min(wet.shape) >= PATCH else wet[:0]
         places = np.argwhere(windows.all((-3, -2, -1))) if windows.size else np.zeros((0, 3), int)
         return np.random.default_rng(0).permutation(places)[:PATCHES]
@@ -123,9 +123,9 @@ class WeatherBoard:
         """(n · places, features): the cells of a patch, and which place it is."""
         whole = torch.zeros(len(weather), *self.volumes.shape)
         whole[:, self.wet] = weather
-        deep = [v for v, f in enumerate(self.fields) if f.deep]
         cut = [
-            whole[:, deep, k : k + PATCH, j : j + PATCH, i : i + PATCH].flatten(1).numpy() for k, j, i in self.corners
+            whole[:, self.deep, k : k + PATCH, j : j + PATCH, i : i + PATCH].flatten(1).numpy()
+            for k, j, i in self.corners
         ]
         place = np.eye(len(self.corners))
         rows = [np.concatenate([x, np.repeat(place[n : n + 1], len(x), 0)], 1) for n, x in enumerate(cut)]

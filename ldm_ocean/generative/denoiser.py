@@ -14,6 +14,7 @@ C = 1.
 
 import math
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -21,6 +22,7 @@ from .conditions import Condition
 from .gaussian import Gaussian
 from .prior import Prior
 from .weather import Weather
+from .years import decompose
 
 SIGMA_MIN, SIGMA_MAX = 0.02, 40.0  # latents have unit variance
 
@@ -54,6 +56,13 @@ class Denoiser(nn.Module):
     def __init__(self, network: nn.Module | None, prior: Prior, weather: Weather):
         super().__init__()
         self.network, self.prior, self.weather = network, prior, weather
+
+    @classmethod
+    def fitted(cls, z: torch.Tensor, parameters: torch.Tensor, season: torch.Tensor, setting: np.ndarray) -> "Denoiser":
+        """F = 0, of training latents (M, N, C), their scaled parameters and seasons and names of their settings."""
+        prior = Prior.fitted(z, parameters, season, setting)
+        _, _, weather = decompose(z, season, setting, prior.pooled)
+        return cls(None, prior, Weather.fitted(weather, parameters, setting))
 
     def gaussian(self, condition: Condition) -> Gaussian:
         """N(μ, C) of each sample."""

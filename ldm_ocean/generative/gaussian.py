@@ -10,7 +10,6 @@ Cov[z | z_σ] = L²,               L = σ √(C (C + σ²)⁻¹)
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 
@@ -21,12 +20,6 @@ class Gaussian:
     mean: Tensor
     basis: Tensor
     variances: Tensor
-
-    @classmethod
-    def alike(cls, mean: Tensor, variance: float) -> "Gaussian":
-        """N(μ, variance · 1)."""
-        size = torch.full((len(mean), 1), variance, dtype=mean.dtype, device=mean.device)
-        return cls(mean, mean.new_zeros(0, mean[0].numel()), size)
 
     def __getitem__(self, rows: slice) -> "Gaussian":
         return Gaussian(self.mean[rows], self.basis, self.variances[rows])

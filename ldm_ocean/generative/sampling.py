@@ -24,16 +24,16 @@ from .gaussian import Gaussian
 RHO = 7.0
 
 
-def noise_levels(steps: int, curve: str = "edm", start: float = SIGMA_MAX) -> Tensor:
+def noise_levels(steps: int, curve: str = "edm") -> Tensor:
     """``steps`` decreasing noise levels and a final 0.
 
     ``edm``: powers of ρ = 7 (Karras et al. 2022); ``flow``: uniform in flow time.
     """
     ramp = torch.linspace(0, 1, steps, dtype=torch.float64)
     if curve == "edm":
-        levels = (start ** (1 / RHO) + ramp * (SIGMA_MIN ** (1 / RHO) - start ** (1 / RHO))) ** RHO
+        levels = (SIGMA_MAX ** (1 / RHO) + ramp * (SIGMA_MIN ** (1 / RHO) - SIGMA_MAX ** (1 / RHO))) ** RHO
     else:
-        t0, t1 = (time_of_sigma(torch.tensor(s, dtype=torch.float64)) for s in (start, SIGMA_MIN))
+        t0, t1 = (time_of_sigma(torch.tensor(s, dtype=torch.float64)) for s in (SIGMA_MAX, SIGMA_MIN))
         levels = sigma_of_time(t0 + ramp * (t1 - t0))
     return torch.cat([levels, levels.new_zeros(1)]).float()
 

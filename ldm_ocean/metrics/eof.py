@@ -123,9 +123,14 @@ class EofGaussianProcess(Eofs):
         return np.einsum("nj,njk->nk", _harmonics(season), years)
 
 
+def standard(places: np.ndarray) -> np.ndarray:
+    """Parameters on the scale 0 … 1, whose spread, if uniform, is 1/√12, on one where it is 1."""
+    return np.sqrt(12) * (places - 0.5)
+
+
 def _kernel(a: np.ndarray, b: np.ndarray, length: float) -> np.ndarray:
-    """k (A, B) of parameters (A, P), (B, P) on the scale 0 … 1, whose spread, if uniform, is 1/√12."""
-    a, b = (np.sqrt(12) * (x - 0.5) for x in (a, b))
+    """k (A, B) of parameters (A, P), (B, P) on the scale 0 … 1."""
+    a, b = standard(a), standard(b)
     d = np.sqrt(5) * np.linalg.norm(a[:, None] - b, axis=-1) / length
     return CONSTANT + a @ b.T + (1 + d + d * d / 3) * np.exp(-d)
 

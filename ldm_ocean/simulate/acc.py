@@ -47,7 +47,6 @@ class Acc(Ocean):
     name: ClassVar[str] = "acc"
     title: ClassVar[str] = "Veros, acc as shipped, 2° × 15 levels"
     ranges: ClassVar[dict[str, tuple[float, float]]] = {"c_k": (0.0125, 0.8), "c_eps": (0.0875, 5.6)}
-    logarithmic: ClassVar[frozenset[str]] = frozenset({"c_k", "c_eps"})
     defaults: ClassVar[dict[str, float]] = {"c_k": 0.1, "c_eps": 0.7}
     shape: ClassVar[tuple[int, int, int]] = (NZ, NY, NX)
     step: ClassVar[float] = 43200.0

@@ -15,9 +15,8 @@ from ..generative.conditions import Condition, ParameterScaler, season_angle
 from ..generative.denoiser import CURVES, Denoiser, training_sigma
 from ..generative.generator import Generator
 from ..generative.guidance import ClassifierFree
-from ..generative.prior import Earlier, Prior
+from ..generative.prior import Earlier
 from ..generative.sampling import generator, member_noise, noise_levels, sample
-from ..generative.weather import Weather
 from ..generative.years import decompose, seasonal
 from ..io.namelist import shared_by
 from .config import DiffusionConfig, DiffusionModel, named
@@ -56,13 +55,13 @@ class DiffusionTask(nn.Module):
         self.scaler = ParameterScaler(self.latents.attrs["parameters"]).fit(self.latents.parameters[self.train_index])
         self.asked = self.scaler(torch.from_numpy(self.latents.parameters))
         self.season = season_angle(torch.from_numpy(self.latents.season)).float()
-        prior, weather = self._statistics()
+        gaussian = self._gaussian()
         torch.manual_seed(config.train.seed)  # the initial weights
         network = artefacts.new_network(self.codec, len(self.scaler.names), self.hyperparameters)
         if config.model.initial:
             with named("model.initial"):
                 artefacts.load_matching(network, Path(config.model.initial), "generator", "denoiser.network.")
-        self.model = Denoiser(network, prior, weather)
+        self.model = Denoiser(network, gaussian.prior, gaussian.weather)
         self.bands: dict[str, list[float]] = {}
         self.seed, self.size = config.train.seed, len(self.train_index)
         self.register_buffer("device_marker", torch.zeros(()), persistent=False)
@@ -75,21 +74,22 @@ class DiffusionTask(nn.Module):
             )
         return chosen
 
-    def _statistics(self) -> tuple[Prior, Weather]:
-        """Fitted to the training settings; keeps mean state and weather (M, N, C) of every state that is used."""
+    def _gaussian(self) -> Denoiser:
+        """F = 0, fitted to the training settings; keeps mean state and weather (M, N, C) of every state used."""
         z, setting, i = self.latents.values, self.latents.setting, self.train_index
-        prior = Prior.fitted(z[i], self.asked[i], self.season[i], setting[i])
+        fitted = Denoiser.fitted(z[i], self.asked[i], self.season[i], setting[i])
         names = np.unique(setting[i])
         unfinished = np.flatnonzero(~self.latents.equilibrium & np.isin(setting, names))
         if len(unfinished):
             earlier = Earlier(z[unfinished], self.season[unfinished])
-            prior.learn_from_earlier(earlier, np.searchsorted(names, setting[unfinished]))
+            fitted.prior.learn_from_earlier(earlier, np.searchsorted(names, setting[unfinished]))
         else:
             warnings.warn("no unfinished states to train on: the model will know no context", stacklevel=2)
         used = np.union1d(i, self.held_out)
         self.mean, self.weather = torch.zeros_like(z), torch.zeros_like(z)
-        _, self.mean[used], self.weather[used] = decompose(z[used], self.season[used], setting[used], prior.pooled)
-        return prior, Weather.fitted(self.weather[i], self.asked[i], setting[i])
+        pooled = fitted.prior.pooled
+        _, self.mean[used], self.weather[used] = decompose(z[used], self.season[used], setting[used], pooled)
+        return fitted
 
     def unexplained(self) -> float:
         """Share of the training latents' variance that regression of mean states on the parameters leaves."""

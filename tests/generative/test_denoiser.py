@@ -10,7 +10,6 @@ from ldm_ocean.errors import UserError
 from ldm_ocean.generative.conditions import Condition, ParameterScaler, season_angle
 from ldm_ocean.generative.denoiser import Denoiser, sigma_of_time, time_of_sigma, training_sigma
 from ldm_ocean.generative.dit import DiT
-from ldm_ocean.generative.gaussian import Gaussian
 from ldm_ocean.generative.guidance import ClassifierFree
 from ldm_ocean.generative.prior import Prior
 from ldm_ocean.generative.process import GaussianProcess
@@ -21,6 +20,7 @@ from ldm_ocean.ocean.fields import Field, Fields
 from ldm_ocean.ocean.grid import OceanGrid
 
 from ..conftest import small_mesh
+from .test_gaussian import alike
 
 
 def condition(batch: int, tokens: int, channels: int, parameters: int = 2) -> Condition:
@@ -66,7 +66,7 @@ def test_without_a_network_the_best_gaussian_is_sampled_exactly_in_any_number_of
 @pytest.mark.parametrize("curve", ["edm", "flow"])
 def test_an_analytic_gaussian_is_recovered_from_another_that_is_known(curve):
     levels, noise = noise_levels(18, curve), member_noise((2, 2), 0, range(4096))
-    known = Gaussian.alike(torch.full((4096, 2, 2), 1.0), 0.81)
+    known = alike(torch.full((4096, 2, 2), 1.0), 0.81)
     z = sample(gaussian_denoiser(1.5, 0.7), noise, levels, known)
     assert float(z.mean()) == pytest.approx(1.5, abs=0.03)
     assert float(z.std()) == pytest.approx(0.7, rel=0.03)
@@ -82,7 +82,7 @@ def two_peaks(z, sigma):
 def test_the_solver_is_of_second_order():
     """A quarter of the step, a sixteenth of the error."""
     noise = member_noise((1, 3), 1, range(64)).double()
-    known = Gaussian.alike(torch.zeros(64, 1, 3).double(), 1.0)
+    known = alike(torch.zeros(64, 1, 3).double(), 1.0)
     ends = {n: sample(two_peaks, noise, noise_levels(n).double(), known) for n in (32, 128, 2048)}
     errors = [float((ends[n] - ends[2048]).square().mean().sqrt()) for n in (32, 128)]
     assert errors[0] / errors[1] > 12
@@ -96,7 +96,7 @@ def test_flow_and_edm_agree():
     assert torch.allclose(
         (1 - t)[:, None, None] * (z + sigma * n), (1 - t)[:, None, None] * z + t[:, None, None] * n, atol=1e-5
     )
-    known = Gaussian.alike(torch.zeros(8, 1, 3), 1.0)
+    known = alike(torch.zeros(8, 1, 3), 1.0)
     ends = [
         sample(gaussian_denoiser(-0.4, 1.2), member_noise((1, 3), 1, range(8)), noise_levels(200, c), known)
         for c in ("edm", "flow")

@@ -17,6 +17,11 @@ def gaussian(seed: int = 0) -> Gaussian:
     return Gaussian(torch.randn(BATCH, TOKENS, CHANNELS, generator=rng), basis, variances)
 
 
+def alike(mean: torch.Tensor, variance: float) -> Gaussian:
+    """N(μ, variance · 1)."""
+    return Gaussian(mean, mean.new_zeros(0, mean[0].numel()), mean.new_full((len(mean), 1), variance))
+
+
 def dense(g: Gaussian) -> torch.Tensor:
     """C (B, D, D)."""
     inside = g.basis.T @ (g.variances[:, :-1, None] * g.basis)
@@ -78,6 +83,6 @@ def test_the_size_is_the_mean_variance_and_rows_are_taken_from_a_batch():
 @pytest.mark.parametrize("variance", [0.25, 4.0])
 def test_a_gaussian_alike_in_all_directions_needs_no_basis(variance):
     mean, z = noise(2, TOKENS, CHANNELS), torch.ones(2, TOKENS, CHANNELS)
-    g = Gaussian.alike(mean, variance)
+    g = alike(mean, variance)
     expected = mean + variance / (variance + SIGMA[:2, None, None] ** 2) * (z - mean)
     torch.testing.assert_close(g.estimate(z, SIGMA[:2]), expected)

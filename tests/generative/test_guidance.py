@@ -8,6 +8,8 @@ from ldm_ocean.generative.gaussian import Gaussian
 from ldm_ocean.generative.guidance import SIGMA_GUIDED, Constrained, conditioned, observed
 from ldm_ocean.generative.sampling import noise_levels, sample
 
+from .test_gaussian import alike
+
 N, S, MU = 6, 0.2, 0.7
 
 
@@ -27,7 +29,7 @@ def drawn(residuals, members=4000, steps=40):
 
 
 def known(members: int) -> Gaussian:
-    return Gaussian.alike(torch.full((members, N, 1), MU), S**2)
+    return alike(torch.full((members, N, 1), MU), S**2)
 
 
 @pytest.mark.parametrize("tau", [0.1, 0.3, 2.0])
@@ -101,7 +103,7 @@ def test_mean_states_drawn_under_a_constraint_have_the_posterior_mean_and_spread
     matrix, a, b = torch.randn(N, 3, generator=rng), torch.randn(N, generator=rng), 0.5
     xi, noise = torch.randn(20000, 3, generator=rng), torch.randn(20000, 1, generator=rng)
     residual = lambda z: (z[..., 0] @ a - b)[:, None] / tau  # noqa: E731
-    weather = Gaussian.alike(torch.zeros(20000, N, 1), 2.0)
+    weather = alike(torch.zeros(20000, N, 1), 2.0)
     new = conditioned(xi, lambda x: (x @ matrix.T)[..., None], residual, weather, noise)
     row = a @ matrix
     error = tau**2 + 2 * a @ a
