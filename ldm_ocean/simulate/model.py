@@ -27,10 +27,10 @@ runtime_settings.use_special_tdma = False  # the compiled extension is not accep
 runtime_settings.loglevel = "error"
 
 from veros.core import advection, eke, momentum, thermodynamics, tke, utilities  # noqa: E402
-from veros.core.external.solvers import get_linear_solver  # noqa: E402
 from veros.routines import VerosKernel  # noqa: E402
 
 from .ocean import DAY, Ocean  # noqa: E402
+from .solvers import PlaneSolver, solved_directly  # noqa: E402
 
 LEVELS = 3  # Veros keeps three time levels; after three steps each is back in its place
 NOW = 1  # the time level that is τ at the start of a group
@@ -47,7 +47,7 @@ class Model:
         self.ocean = ocean
         self.setup = ocean.setup()
         self.setup.setup()
-        get_linear_solver(self.setup.state)  # cached by Veros: must not be built while tracing
+        self.plane = PlaneSolver(self.setup.state)  # must not be built while tracing
         self.modes = {k: jnp.asarray(_halo(v)) for k, v in ocean.patterns().items()}
         self.memory = jnp.asarray(ocean.memory())
         vs = self.setup.state.variables
@@ -96,7 +96,8 @@ class Model:
         model = self.setup.state
         vs, settings = model.variables, model.settings
         eta = self._noise(state["eta"], key, state["step"])
-        with vs.unlock(), settings_of(settings, self.ocean.closure(parameters)):
+        closure = self.ocean.closure(parameters)
+        with vs.unlock(), settings_of(settings, closure), solved_directly(model, self.plane):
             for k in self.evolving:
                 setattr(vs, k, state[k])
             # set past Veros' type checks: plain integers let the compiler use static slices
