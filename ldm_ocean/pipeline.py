@@ -202,6 +202,25 @@ class OceanLDM:
             x = adjust.geostrophic(x, self.fields, self.grid)
         return self._described(x, parameters, season, seed, method)
 
+    @torch.no_grad()
+    def settle(self, states: xr.Dataset, parameters: dict[str, float], seed: int | None = None) -> xr.Dataset:
+        """From a short run: its states (sample, depth, y, x), moved to where a long run with ``parameters`` would go.
+
+            x' = x + decode(z + Δ) − decode(z),    z = encode(x)
+
+        Δ is the change of the mean state that is expected of each state (``generative.prior``), or with a ``seed`` one
+        drawn for each. Its weather stays, and so do the balances that it is in: all that the autoencoder loses of a
+        state it loses twice, and is not lost here.
+
+        UserError where the model knows no unfinished states, or a state is not finite.
+        """
+        asked, earlier = self.generator.asked(parameters), self._earlier(states, 0.0)
+        settled = self.generator.settle(asked, earlier, seed)
+        x = self.fields.stack(states, self.grid) + self._decoded(settled) - self._decoded(earlier.latents)
+        if not np.isfinite(x).all():
+            raise UserError("the settled states are not finite: give states of an ocean like the model's")
+        return self._dataset(x).assign_coords({k: states[k] for k in ("season",) if k in states.coords})
+
     def _check_adjustments(self, stabilise: bool, currents: str) -> None:
         """Refused before the work, not after it."""
         if currents not in CURRENTS:

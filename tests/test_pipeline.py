@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+import xarray as xr
 import zarr
 
 from ldm_ocean import OceanLDM, artefacts
@@ -64,6 +65,18 @@ def test_a_context_state_changes_what_is_generated(model, states):
     plain = model.sample_latents(ASKED, members=2)
     with_context = model.sample_latents(ASKED, members=2, context=states.isel(sample=[0]))
     assert not torch.equal(plain, with_context)
+
+
+def test_settled_states_keep_what_the_autoencoder_loses_of_them_and_the_season_and_are_told_by_a_seed(model, states):
+    short = states.isel(sample=slice(3))
+    settled, drawn, again = (model.settle(short, ASKED, seed) for seed in (None, 1, 1))
+    lost, lost_then = (x[model.fields.names] - model.decode(model.encode(x)) for x in (short, settled))
+    for name in model.fields.names:
+        moved = float(np.abs(settled[name] - short[name]).max())
+        assert moved > 0 and np.isnan(settled[name].values).sum() == np.isnan(short[name].values).sum()
+    xr.testing.assert_equal(drawn, again)
+    assert not drawn.toce.equals(settled.toce) and settled.season.equals(short.season)
+    assert set(settled.dims) >= {"sample", "depth", "y", "x"} and lost_then.toce.shape == lost.toce.shape
 
 
 def test_guidance_uses_the_conditions_twice_and_stays_finite(model):

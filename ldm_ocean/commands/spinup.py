@@ -15,6 +15,8 @@ EXAMPLES = """examples:
   ldm-ocean spinup pretrained/dino-coarse data/dino-coarse rn_ztau0=0.22 rn_tstar_n=6 rn_avt0=3e-5 --out runs/mine
   ldm-ocean spinup pretrained/dino-coarse data/dino-coarse --setting test-00 --members 4 --years 2 --cold 20 \\
       --fix --config configs/evaluate/dino.yaml --out runs/short
+  ldm-ocean spinup runs/dino/diffusion data/dino-coarse --setting test-00 --run-first 3 --out runs/first
+runs the nearest states for 3 years, moves them to where a long run would go, and runs on; given again, so again
 the same command again goes on where it was stopped, or with more years; needs the extra: pip install ldm_ocean[sim]
 
   ldm-ocean spinup --model nemo runs.csv states.zarr --mesh mesh_mask.nc --config configs/evaluate/dino-nemo.yaml \\
@@ -27,7 +29,17 @@ starts nothing: it reads what finished runs of NEMO left (output, run.stat, name
 further columns: files (globs of the output, where the folder holds several frequencies), start (restart it began from);
 the states, as `prepare` wrote them, are the equilibrium, unless a row of road truth is the setting's own long run
 """
-VEROS = {"setting": [], "members": 8, "cold": 150, "control": 50, "season": 0.0, "fix": False, "seed": 0, "workers": 2}
+VEROS = {
+    "setting": [],
+    "run_first": [],
+    "members": 8,
+    "cold": 150,
+    "control": 50,
+    "season": 0.0,
+    "fix": False,
+    "seed": 0,
+    "workers": 2,
+}
 NEMO = {"mesh": None}
 
 
@@ -48,6 +60,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     nemo.add_argument("--mesh", type=Path, help="mesh_mask.nc of the runs (default: derive it from their output)")
     veros = parser.add_argument_group("with --model veros")
     veros.add_argument("--setting", action="append", help="a setting of the states, its truth runs beside")
+    first = "run the nearest states so long before they are moved; given again, run on and move once more"
+    veros.add_argument("--run-first", type=float, action="append", metavar="YEARS", help=first)
     veros.add_argument("--members", type=int, help="starts of each kind (8)")
     veros.add_argument("--cold", type=float, help="model years from rest (150)")
     veros.add_argument("--control", type=float, help="model years of the truth's own continuation (50)")
@@ -103,6 +117,8 @@ def _run(args: argparse.Namespace) -> None:
         raise UserError("Veros is not installed: pip install 'ldm_ocean[sim]'")
     if min(args.members, args.workers) < 1 or min(args.years, args.cold, args.control) <= 0:
         raise UserError("--members, --workers, --years, --cold and --control must be positive: give others")
+    if args.run_first and (args.fix or min(args.run_first) <= 0):
+        raise UserError("--run-first takes positive years, and moves states of the model itself: leave --fix out")
     if not 0 <= args.season <= 1:
         raise UserError(f"--season {args.season:g} is not a share of the year: give 0 to 1")
     if bool(args.setting) == bool(args.parameters):
@@ -111,7 +127,7 @@ def _run(args: argparse.Namespace) -> None:
     from ..metrics.config import load_config
     from ..pipeline import OceanLDM
     from ..spinup.experiment import Plan, spin_up
-    from ..spinup.starts import FIXED, GENERATED, ROADS, Case
+    from ..spinup.starts import FIXED, GENERATED, ROADS, SETTLED, Case
 
     model, store = OceanLDM.from_pretrained(args.source, args.device), open_states(args.states)
     cases = [Case.of_setting(store, name, args.members) for name in dict.fromkeys(args.setting)]
@@ -119,10 +135,13 @@ def _run(args: argparse.Namespace) -> None:
         asked = assignments(args.parameters)
         model.generator.scaler.vector(asked)  # complains of what is missing or unknown
         cases = [Case("asked", asked, args.season)]
-    roads = tuple(r for r in ROADS if r != (GENERATED if args.fix else FIXED))
+    ours = SETTLED if args.run_first else FIXED if args.fix else GENERATED
+    roads = (ours, *(r for r in ROADS if r not in (GENERATED, FIXED)))
     lengths = {"years": args.years, "cold_years": args.cold, "control_years": args.control}
-    plan = Plan(args.members, **lengths, seed=args.seed, roads=roads, regions=load_config(args.config).regions)
-    years = len(cases) * ((len(roads) - 1) * args.members * args.years + args.control + args.cold)
+    regions, first = load_config(args.config).regions, tuple(args.run_first)
+    plan = Plan(args.members, **lengths, seed=args.seed, roads=roads, regions=regions, first=first)
+    short = args.members * sum(args.run_first)
+    years = len(cases) * ((len(roads) - 1) * args.members * args.years + short + args.control + args.cold)
     print(f"at most {years:.0f} model years for {len(cases)} sets of parameters, about a second each on one core")
     with work_folder(args.out, "spinup", lambda folder: (folder / "plan.json").exists(), [args.source, args.states]):
         _publish(args.out, spin_up(model, store, cases, plan, args.out, args.workers))

@@ -126,6 +126,20 @@ class Generator:
         demands.say_what_is_missed(latents)
         return latents
 
+    @torch.no_grad()
+    def settle(self, asked: torch.Tensor, earlier: Earlier, seed: int | None = None) -> torch.Tensor:
+        """Latents (B, N, C) of ``earlier`` states with the mean state that they go to under ``asked`` (1, P).
+
+        The most likely one, or with a ``seed`` one drawn for each. UserError where that was not learnt.
+        """
+        members = range(len(earlier.latents))
+        self._check_earlier(earlier, len(members))
+        xi = None
+        if seed is not None:
+            count = len(self.denoiser.prior.directions)
+            xi = member_noise((count,), seed, members, step_number=1).to(self.device)
+        return earlier.latents + self.denoiser.prior.settling(asked.expand(len(members), -1), earlier, xi)
+
     def _check_earlier(self, earlier: Earlier | None, members: int) -> None:
         if earlier is not None and not self.knows_context:
             raise UserError("this model was trained without unfinished states: sample without a context")

@@ -12,7 +12,8 @@ x − h(t')ᵀ b̂(c) in the directions h(t')ᵀ d_k,
     â_k → â_k + g_k y_k,      v_k → q_k v_k
 
 where the gains g and the shares q that stay in doubt are those of left-out training settings: g is small where a state
-on its way tells little of where it goes.
+on its way tells little of where it goes. Its present mean state has the coefficients â + s y, where s is what of y is
+mean state and not weather: the gain that equilibrium states of other settings have for their own.
 """
 
 from collections.abc import Callable
@@ -41,7 +42,7 @@ class Prior(nn.Module):
     """Mean states of N × C latents for P parameters, from S settings in K directions.
 
     ``middle`` b̄ (5, N, C), ``directions`` d (K, 5, N, C), ``pooled`` (5, N, C) the year of all settings' states,
-    ``gain`` and ``doubt`` (K,) g and q, which are 0 and 1 where no earlier state was seen.
+    ``gain`` and ``doubt`` (K,) g and q, which are 0 and 1 where no earlier state was seen, ``shown`` (K,) s.
     """
 
     middle: Tensor
@@ -49,11 +50,12 @@ class Prior(nn.Module):
     pooled: Tensor
     gain: Tensor
     doubt: Tensor
+    shown: Tensor
 
     def __init__(self, process: GaussianProcess, **tensors: Tensor):
         super().__init__()
         self.process = process
-        for name in ("middle", "directions", "pooled", "gain", "doubt"):
+        for name in ("middle", "directions", "pooled", "gain", "doubt", "shown"):
             self.register_buffer(name, tensors[name].float())
 
     @classmethod
@@ -67,17 +69,33 @@ class Prior(nn.Module):
         coefficients, directions = principal(years - middle)
         process = GaussianProcess.fitted(parameters[torch.from_numpy(first)], coefficients)
         nothing = torch.zeros(len(directions))
-        return cls(process, middle=middle, directions=directions, pooled=pooled, gain=nothing, doubt=nothing + 1)
+        tensors = {"gain": nothing, "doubt": nothing + 1, "shown": nothing + 1}
+        prior = cls(process, middle=middle, directions=directions, pooled=pooled, **tensors)
+        prior._learn_what_is_shown(z, parameters, season, setting)
+        return prior
 
     @torch.no_grad()
     def learn_from_earlier(self, earlier: Earlier, setting: np.ndarray) -> None:
         """Gains and doubt from earlier states of the training settings; ``setting`` (n,) counts these by name."""
+        s = torch.from_numpy(setting)
         error, _ = self.process.left_out()  # of â_k, which is to be told by y_k
-        predicted = (self.process.values - error)[torch.from_numpy(setting)]
-        y, a = self._seen(earlier, predicted), error[torch.from_numpy(setting)]
-        self.gain.copy_((y * a).sum(0) / (y.square().sum(0) * (1 + STEADY / len(y))).clamp_min(1e-12))
-        left = (a - self.gain * y).square().mean(0) / a.square().mean(0).clamp_min(1e-12)
-        self.doubt.copy_(left.clamp(0, 1))
+        a, y = error[s], self._seen(earlier, (self.process.values - error)[s])
+        self.gain = _gain(y, a)
+        self.doubt = ((a - self.gain * y).square().mean(0) / a.square().mean(0).clamp_min(1e-12)).clamp(0, 1)
+
+    def _learn_what_is_shown(self, z: Tensor, parameters: Tensor, season: Tensor, setting: np.ndarray) -> None:
+        """As the equilibrium states of each setting's nearest neighbour, seen about that setting's own prediction, show
+        the neighbour's coefficients: that is where short runs begin."""
+        names, first = np.unique(setting, return_index=True)
+        places = parameters[torch.from_numpy(first)]
+        nearest = (torch.cdist(places, places) + torch.diag(torch.full((len(names),), torch.inf))).argmin(1)
+        rows = [np.flatnonzero(setting == names[n]) for n in nearest]
+        own = torch.arange(len(names)).repeat_interleave(torch.tensor([len(r) for r in rows]))
+        states = torch.from_numpy(np.concatenate(rows))
+        error, _ = self.process.left_out()
+        predicted = (self.process.values - error)[own]
+        y = self._seen(Earlier(z[states], season[states]), predicted)
+        self.shown = _gain(y, self.process.values[nearest[own]] - predicted)
 
     @property
     def knows_earlier(self) -> bool:
@@ -101,6 +119,15 @@ class Prior(nn.Module):
         spread = variance.sqrt()
         return lambda xi, rows=slice(None): self._state(a[rows] + spread[rows] * xi, season[rows])
 
+    def settling(self, parameters: Tensor, earlier: Earlier, xi: Tensor | None = None) -> Tensor:
+        """h(t')ᵀ Σ_k (a_k − â_k − s_k y_k) d_k (B, N, C): from the present mean state of earlier states to the one
+        that they go to, for ξ (B, K), or none for the most likely."""
+        a, variance = self.process(parameters)
+        change = (self.gain - self.shown) * self._seen(earlier, a)
+        if xi is not None:
+            change = change + (variance * self.doubt).sqrt() * xi
+        return seasonal(torch.einsum("bk,khne->bhne", change, self.directions), earlier.season)
+
     def left_out(self) -> Tensor:
         """The mean year of each setting (S, 5, N, C), in the order of their names, as the other settings predict it."""
         error, _ = self.process.left_out()
@@ -118,6 +145,11 @@ class Prior(nn.Module):
             d = torch.einsum("h,khne->kne", h, self.directions).flatten(1)
             rows.append(torch.linalg.solve(d @ d.T + RIDGE * torch.eye(len(d)).to(d), d @ x))
         return torch.stack(rows)
+
+
+def _gain(y: Tensor, a: Tensor) -> Tensor:
+    """(K,) of regression of a (n, K) on y (n, K), each on its own."""
+    return (y * a).sum(0) / (y.square().sum(0) * (1 + STEADY / len(y))).clamp_min(1e-12)
 
 
 def principal(years: Tensor) -> tuple[Tensor, Tensor]:

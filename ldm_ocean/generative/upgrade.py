@@ -55,5 +55,6 @@ def _prior(old: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         "pooled": old["pooled"],
         "gain": 0 * like,
         "doubt": like,
+        "shown": like,
     }
     return {PRIOR + k: v.float() for k, v in new.items()}

@@ -18,20 +18,19 @@ from ..metrics.regions import Regions
 from ..metrics.scoring import jsonable
 from ..ocean.preflight import check
 from ..pipeline import OceanLDM
-from ..simulate.dino import YEAR_DAYS
-from ..simulate.ocean import DAY
 from .analysis import compare, looked_at
+from .first import run_first
 from .run import BASIN, Record, Run, integrate
-from .starts import REST, ROADS, TRUTH, Case, Roads
+from .starts import REST, ROADS, TRUTH, Case, Roads, day_of
 from .trajectory import MONTHS
 
-STEP_DAYS = BASIN.step / DAY
 SHOCK = {"of": "kinetic energy", "unit": "J"}
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How many starts of each road, how long each runs [years], where diagnostics look, from which seed."""
+    """How many starts of each road, how long each runs [years], where diagnostics look, from which seed; ``first``: the
+    parts [years] of the short run that precedes some of the roads."""
 
     members: int = 8
     years: float = 10
@@ -40,6 +39,11 @@ class Plan:
     seed: int = 0
     roads: tuple[str, ...] = ROADS
     regions: Regions = field(default_factory=Regions)
+    first: tuple[float, ...] = ()
+
+    def noise(self, case: Case) -> int:
+        """Seed of a case's states: with one for all, an unlucky member would be met in every case."""
+        return self.seed + crc32(case.name.encode())
 
 
 def spin_up(model: OceanLDM, store: xr.Dataset, cases: list[Case], plan: Plan, folder: Path, processes: int) -> dict:
@@ -49,6 +53,7 @@ def spin_up(model: OceanLDM, store: xr.Dataset, cases: list[Case], plan: Plan, f
             raise UserError(f"{case.name} does not tell {', '.join(lacking)}: the basin cannot run without")
     roads = Roads(model, store)
     _keep_apart(roads, cases, plan, folder)
+    run_first(cases, roads, plan, folder, processes)
     begun = {case.name: _starts(case, roads, plan, folder / "starts") for case in cases}
     runs = {case.name: _runs(case, begun[case.name], plan) for case in cases}
     every = [run for own in runs.values() for road in own.values() for run in road]
@@ -70,6 +75,8 @@ def _keep_apart(roads: Roads, cases: list[Case], plan: Plan, folder: Path) -> No
     own = {"codec": about["codec"], "generator": about.get("sha256"), "states": roads.digest}
     own |= {"seed": plan.seed, "members": plan.members}
     own |= {"regions": asdict(plan.regions), "cases": {c.name: c.parameters | {"season": c.season} for c in cases}}
+    if plan.first:
+        own["first"] = plan.first
     path = folder / "plan.json"
     if path.exists() and json.loads(path.read_text()) != json.loads(json.dumps(own)):
         raise UserError(f"{folder} holds an experiment with another plan (see {path}): choose another --out")
@@ -79,18 +86,17 @@ def _keep_apart(roads: Roads, cases: list[Case], plan: Plan, folder: Path) -> No
 def _starts(case: Case, roads: Roads, plan: Plan, folder: Path) -> dict[str, dict]:
     """Files of starting states by road, with the seconds a state and what was seen before the start."""
     folder.mkdir(parents=True, exist_ok=True)
-    own_noise = plan.seed + crc32(case.name.encode())  # else one unlucky member would be met in every case
     out: dict[str, dict] = {}
     for road in plan.roads:
         if road == REST or (road == TRUTH and case.truth is None):
             continue
         path = folder / f"{case.name}-{road}.nc"
         if not path.exists():
-            states, seconds = roads.states(road, case, plan.members, own_noise)
+            states, seconds = roads.states(road, case, plan.members, plan.noise(case))
             write_states(states.assign_attrs(seconds_a_state=seconds), path)
         with xr.open_dataset(path) as states:
             looked = check(states, BASIN.step, f"{case.name}, {road}: start")
-            days = [round(round(s * YEAR_DAYS / STEP_DAYS) * STEP_DAYS) for s in states.season.values]
+            days = [day_of(s) for s in states.season.values]
             out[road] = {"path": path, "days": days, "seconds": float(states.attrs["seconds_a_state"])}
         out[road] |= looked_at(looked)
         if out[road]["warnings"]:

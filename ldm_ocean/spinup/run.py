@@ -46,13 +46,15 @@ class Record:
     """What a run has so far: model state, monthly scalars, annual mean states, kinetic energy of the first month.
 
     ``scalars[name]`` (months,); ``years`` (V, D, Y, X) each, the last one of fewer months where ``months`` is no
-    multiple of twelve; ``energy`` [J] at the start and after every group; core-seconds spent in integrating, in making
-    the restart, and in compiling (of the process that began it). ``blown``: the model left finite numbers.
+    multiple of twelve; ``last`` (V, D, Y, X) the state at the end; ``energy`` [J] at the start and after every group;
+    core-seconds spent in integrating, in making the restart, and in compiling (of the process that began it).
+    ``blown``: the model left finite numbers.
     """
 
     state: dict
     scalars: dict[str, list[float]] = field(default_factory=dict)
     years: list[np.ndarray] = field(default_factory=list)
+    last: np.ndarray = field(default_factory=lambda: np.zeros(0, "float32"))
     energy: list[float] = field(default_factory=list)
     seconds: float = 0.0
     restart_seconds: float = 0.0
@@ -78,7 +80,9 @@ class Record:
         with np.load(path) as f:
             state = {k[2:]: f[k] for k in f if k.startswith("s_")}
             scalars = {k[2:]: list(f[k]) for k in f if k.startswith("d_")}
-            return cls(state, scalars, list(f["years"]), list(f["energy"]), *(f[k].item() for k in cls.NUMBERS))
+            return cls(
+                state, scalars, list(f["years"]), f["last"], list(f["energy"]), *(f[k].item() for k in cls.NUMBERS)
+            )
 
     def save(self, path: Path) -> None:
         """Publish under the final name only when complete."""
@@ -86,7 +90,7 @@ class Record:
         arrays |= {f"d_{k}": np.asarray(v) for k, v in self.scalars.items()}
         numbers = {k: getattr(self, k) for k in self.NUMBERS}
         with published(path) as temporary, temporary.open("wb") as file:
-            np.savez(file, years=np.array(self.years), energy=self.energy, **numbers, **arrays)
+            np.savez(file, years=np.array(self.years), last=self.last, energy=self.energy, **numbers, **arrays)
 
 
 class Laboratory:
@@ -179,6 +183,7 @@ def _month(run: Run, record: Record, laboratory: Laboratory) -> None:
     record.blown = state is None
     if state is None:
         return
+    record.last = state.astype("float32")
     month = record.months % MONTHS
     if month == 0:
         record.years.append(np.zeros(state.shape, "float32"))

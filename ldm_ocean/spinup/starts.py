@@ -6,6 +6,8 @@ nearest_setting   states of the nearest training setting, or settings where seve
 eof_gp            Gaussian-process regression of EOF coefficients
 truth             states of a simulation with these very parameters: a restart that nothing is wrong with
 rest              the ocean at rest, as the model begins by itself
+
+Those that begin with a short run are in ``first``.
 """
 
 import hashlib
@@ -26,6 +28,10 @@ from ..metrics.truth import verifying_states
 from ..ocean import adjust
 from ..ocean.grid import OceanGrid
 from ..pipeline import OceanLDM
+from ..simulate.dino import YEAR_DAYS, Dino
+from ..simulate.ocean import DAY
+
+STEP_DAYS = Dino().step / DAY
 
 GENERATED, FIXED, NEAREST, REGRESSION, TRUTH, REST = ROADS = (
     "generated",
@@ -35,6 +41,12 @@ GENERATED, FIXED, NEAREST, REGRESSION, TRUTH, REST = ROADS = (
     "truth",
     "rest",
 )
+SETTLED, SETTLED_MEMBER, AFTER = "settled", "settled_member", "generated_after"
+
+
+def day_of(season: float) -> int:
+    """Day of the year on which the basin has a step."""
+    return round(round(season * YEAR_DAYS / STEP_DAYS) * STEP_DAYS)
 
 
 @dataclass(frozen=True)
@@ -96,7 +108,7 @@ class Roads:
             states = self._generated(case, members, seed, road == FIXED)
         else:
             states = self._regressed(road, case, members, seed)
-        return self._bare(states, case), (time.process_time() - began) / states.sizes["sample"]
+        return self.bare(states, case), (time.process_time() - began) / states.sizes["sample"]
 
     def _generated(self, case: Case, members: int, seed: int, fix: bool) -> xr.Dataset:
         asked = {k: case.parameters[k] for k in self.model.parameters}
@@ -110,7 +122,7 @@ class Roads:
         drawn = self._baselines[road].sample(np.array(order), case.season, members, seed)
         return self.fields.unstack(drawn.numpy(), self.grid)
 
-    def _bare(self, states: xr.Dataset, case: Case) -> xr.Dataset:
+    def bare(self, states: xr.Dataset, case: Case) -> xr.Dataset:
         """Variables, mesh and season alone."""
         season = states.season.values if "sample" in getattr(states.get("season"), "dims", ()) else case.season
         mesh = self.grid.to_dataset()

@@ -38,7 +38,13 @@ def statistics(parameters: int, tokens: int, channels: int, rank: int = 5) -> tu
     process = GaussianProcess(zeros(2, parameters), zeros(2, 1), torch.ones(1, parameters), *torch.ones(3, 1))
     shape = (5, tokens, channels)
     prior = Prior(
-        process, middle=zeros(shape), directions=zeros(1, *shape), pooled=zeros(shape), gain=zeros(1), doubt=zeros(1)
+        process,
+        middle=zeros(shape),
+        directions=zeros(1, *shape),
+        pooled=zeros(shape),
+        gain=zeros(1),
+        doubt=zeros(1),
+        shown=zeros(1),
     )
     rng, size = torch.Generator().manual_seed(1), tokens * channels
     rank = min(rank, size)

@@ -132,3 +132,34 @@ def test_one_earlier_state_serves_all_members():
     many = Earlier(one.latents.expand(3, -1, -1), one.season.expand(3, -1))
     asked = p[12:13].expand(3, -1), s[12:13].expand(3, -1)
     torch.testing.assert_close(prior(*asked, None, one), prior(*asked, None, many))
+
+
+def test_states_on_their_way_are_moved_to_the_mean_state_of_what_is_asked_and_keep_their_weather():
+    z, p, s, names = simulated(30, 24, 0.05)
+    prior = Prior.fitted(z, p, s, names)
+    asked, here = p[::24][:20], s[::24][:20]
+    other = law(asked + 0.5, here) + 0.05 * torch.randn(20, 3, 2, generator=torch.Generator().manual_seed(3))
+    moved = other + prior.settling(asked, Earlier(other, here))
+    before, after = (float((x - prior(asked, here)).square().mean().sqrt()) for x in (other, moved))
+    assert after < 0.4 * before  # what is left is weather
+    weather = other - law(asked + 0.5, here)
+    assert torch.corrcoef(torch.stack([(moved - prior(asked, here)).flatten(), weather.flatten()]))[0, 1] > 0.6
+
+
+def test_states_that_have_arrived_are_left_where_they_are():
+    z, p, s, names, earlier = on_the_way(40, 1.0, 0.05, 0)
+    prior = Prior.fitted(z, p, s, names)
+    prior.learn_from_earlier(earlier, np.arange(40).repeat(3))
+    _, p, s, _, earlier = on_the_way(20, 1.0, 0.05, 1)
+    asked = p[::12].repeat_interleave(3, 0), s[::12].repeat_interleave(3, 0)
+    away = float((earlier.latents - prior(*asked)).square().mean().sqrt())
+    assert float(prior.settling(asked[0], earlier).square().mean().sqrt()) < 0.25 * away
+
+
+def test_mean_states_drawn_for_settling_states_depart_from_the_likely_as_those_of_a_sample():
+    z, p, s, names, earlier = on_the_way(10, 1.0, 0.05, 0)
+    prior = Prior.fitted(z, p, s, names)
+    prior.learn_from_earlier(earlier, np.arange(10).repeat(3))
+    one, xi = at(earlier, 4), torch.randn(1, len(prior.directions))
+    drawn = prior.settling(p[12:13], one, xi) - prior.settling(p[12:13], one)
+    torch.testing.assert_close(drawn, prior(p[12:13], one.season, xi, one) - prior(p[12:13], one.season, None, one))
