@@ -19,7 +19,7 @@ from ldm_ocean import OceanLDM
 from ldm_ocean.generative import STEPS
 from ldm_ocean.generative.conditions import Condition, season_angle
 from ldm_ocean.generative.denoiser import Denoiser
-from ldm_ocean.generative.prior import Prior
+from ldm_ocean.generative.prior import Earlier, Prior
 from ldm_ocean.generative.sampling import generator, member_noise, noise_levels, sample
 from ldm_ocean.generative.years import decompose
 from ldm_ocean.metrics.eof import Eofs, standard
@@ -111,6 +111,20 @@ class StateGaussian(Eofs):
         z = torch.from_numpy(coefficients).float()[..., None]
         self.denoiser = Denoiser.fitted(z, _asked(places), _angle(season), settings)
         return coefficients[:0]  # no residuals are resampled
+
+    def learn_from_earlier(self, states: np.ndarray, season: np.ndarray, setting: np.ndarray) -> None:
+        """As ``Prior``, from unfinished states (n, V, D, Y, X); ``setting`` (n,) counts those fitted to by name."""
+        self.denoiser.prior.learn_from_earlier(self._earlier(states, season), setting)
+
+    @torch.no_grad()
+    def settling(self, states: np.ndarray, parameters: np.ndarray, season: np.ndarray) -> Tensor:
+        """What is to be added to unfinished ``states`` (n, V, D, Y, X) of ``parameters`` (P,)."""
+        asked = _asked(self.scale.unit(parameters)[None]).expand(len(states), -1)
+        change = self.denoiser.prior.settling(asked, self._earlier(states, season))[..., 0].double().numpy()
+        return self.states(change) - self.states(0 * change)
+
+    def _earlier(self, states: np.ndarray, season: np.ndarray) -> Earlier:
+        return Earlier(torch.from_numpy(self.coefficients(states)).float()[..., None], _angle(season))
 
     @torch.no_grad()
     def sample(self, parameters: np.ndarray, season: float, members: int, seed: int, likely: bool = False) -> Tensor:

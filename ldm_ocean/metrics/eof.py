@@ -50,6 +50,10 @@ class Eofs:
         chosen = np.random.default_rng(seed).permutation(len(self.residuals))[:members]
         return self.states(mean + self.residuals[chosen])
 
+    def coefficients(self, states: np.ndarray) -> np.ndarray:
+        """(M, K) of states (M, V, D, Y, X)."""
+        return ((states[:, self.wet] - self.middle) * self.weight) @ self.eofs.T
+
     def states(self, coefficients: np.ndarray) -> Tensor:
         """(M, V, D, Y, X) of EOF coefficients (M, K)."""
         out = np.zeros((len(coefficients), *self.volumes.shape), "float32")

@@ -3,12 +3,14 @@
 settled          the states that were reached, moved to the mean state that they are expected to go to
 settled_member   the same with a mean state drawn for each
 generated_after  members of the diffusion model, each told the state that one run reached
+run_on           the states that were reached, as they are
 
 A run of several parts is moved, as ``settled``, after each of them.
 """
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,30 +18,48 @@ import xarray as xr
 
 from ..errors import UserError
 from ..io.states import write_states
+from ..simulate.dino import YEAR_DAYS
 from .run import BASIN, Record, Run, integrate
-from .starts import AFTER, NEAREST, SETTLED, SETTLED_MEMBER, Case, Roads, day_of
+from .starts import AFTER, NEAREST, RUN_ON, SETTLED, SETTLED_MEMBER, Case, Roads, day_of
 from .trajectory import MONTHS
 
-Settle = Callable[[Roads, Case, xr.Dataset, int], xr.Dataset]
+
+@dataclass(frozen=True)
+class Reached:
+    """What the short runs of a case ended with: ``states`` (sample) with ``season``, the annual mean states
+    (V, D, Y, X) of each run, and the core-seconds that a state took so far."""
+
+    states: xr.Dataset
+    years: list[list[np.ndarray]]
+    seconds: float
 
 
-def _settled(roads: Roads, case: Case, reached: xr.Dataset, seed: int) -> xr.Dataset:
-    return roads.model.settle(reached, _asked(roads, case))
+Settle = Callable[[Roads, Case, Reached, int], xr.Dataset]
 
 
-def _settled_member(roads: Roads, case: Case, reached: xr.Dataset, seed: int) -> xr.Dataset:
-    return roads.model.settle(reached, _asked(roads, case), seed)
+def _settled(roads: Roads, case: Case, reached: Reached, seed: int) -> xr.Dataset:
+    return roads.model.settle(reached.states, _asked(roads, case))
 
 
-def _generated_after(roads: Roads, case: Case, reached: xr.Dataset, seed: int) -> xr.Dataset:
-    season, count = float(reached.season[0]), reached.sizes["sample"]
-    return roads.model.sample(_asked(roads, case), count, seed, season, context=reached).rename(member="sample")
+def _settled_member(roads: Roads, case: Case, reached: Reached, seed: int) -> xr.Dataset:
+    return roads.model.settle(reached.states, _asked(roads, case), seed)
+
+
+def _generated_after(roads: Roads, case: Case, reached: Reached, seed: int) -> xr.Dataset:
+    asked, context = _asked(roads, case), reached.states
+    season, count = float(context.season[0]), context.sizes["sample"]
+    return roads.model.sample(asked, count, seed, season, context=context).rename(member="sample")
+
+
+def _run_on(roads: Roads, case: Case, reached: Reached, seed: int) -> xr.Dataset:
+    return reached.states
 
 
 FROM_SHORT_RUNS: dict[str, Settle] = {
     SETTLED: _settled,
     SETTLED_MEMBER: _settled_member,
     AFTER: _generated_after,
+    RUN_ON: _run_on,
 }
 
 
@@ -87,21 +107,20 @@ def _runs(case: Case, start: Path, years: float, number: int, plan) -> list[Run]
     ]
 
 
-def _reached(runs: list[Run], before: float, roads: Roads, folder: Path) -> xr.Dataset:
-    """The last states of ``runs``, with ``season``; the core-seconds of each, ``before`` included, as an attribute."""
+def _reached(runs: list[Run], before: float, roads: Roads, folder: Path) -> Reached:
     records = [Record.load(folder / f"{run.name}.npz") for run in runs]
     if any(r.blown for r in records):
         raise UserError(f"{runs[0].name}: a short run blew up: choose parameters nearer to those of the states")
     states = roads.fields.unstack(np.stack([r.last for r in records]), roads.grid)
-    season = [(run.day / (30 * MONTHS) + run.months / MONTHS) % 1 for run in runs]
-    cost = before + float(np.median([r.seconds + r.restart_seconds for r in records]))
-    return states.assign_coords(season=("sample", season)).assign_attrs(seconds_a_state=cost)
+    season = [(run.day / YEAR_DAYS + run.months / MONTHS) % 1 for run in runs]
+    seconds = before + float(np.median([r.seconds + r.restart_seconds for r in records]))
+    return Reached(states.assign_coords(season=("sample", season)), [r.years for r in records], seconds)
 
 
-def _write(path: Path, road: str, case: Case, roads: Roads, reached: xr.Dataset, seed: int) -> None:
+def _write(path: Path, road: str, case: Case, roads: Roads, reached: Reached, seed: int) -> None:
     if path.exists():
         return
-    began, before = time.process_time(), reached.attrs["seconds_a_state"]
-    made = FROM_SHORT_RUNS[road](roads, case, reached, seed).assign_coords(season=reached.season)
-    cost = before + (time.process_time() - began) / reached.sizes["sample"]
-    write_states(roads.bare(made, case).assign_attrs(seconds_a_state=cost), path)
+    began = time.process_time()
+    made = FROM_SHORT_RUNS[road](roads, case, reached, seed).assign_coords(season=reached.states.season)
+    seconds = reached.seconds + (time.process_time() - began) / made.sizes["sample"]
+    write_states(roads.bare(made, case).assign_attrs(seconds_a_state=seconds), path)

@@ -41,7 +41,7 @@ GENERATED, FIXED, NEAREST, REGRESSION, TRUTH, REST = ROADS = (
     "truth",
     "rest",
 )
-SETTLED, SETTLED_MEMBER, AFTER = "settled", "settled_member", "generated_after"
+SETTLED, SETTLED_MEMBER, AFTER, RUN_ON = "settled", "settled_member", "generated_after", "run_on"
 
 
 def day_of(season: float) -> int:
