@@ -29,15 +29,16 @@ import torch
 import xarray as xr
 
 from benchmarks.skill.rivals import StateGaussian
-from benchmarks.spinup import CONFIG, CONTROL, MEMBERS, STATES, YEARS, _pooled, _table, rounded
+from benchmarks.spinup import CONFIG, CONTROL, MEMBERS, STATES, YEARS, gathered, pooled, rounded, share_held, table
 from ldm_ocean import OceanLDM, open_states
 from ldm_ocean.errors import exit_politely
 from ldm_ocean.io.atomic import write_text
+from ldm_ocean.metrics.bootstrap import bootstrap
 from ldm_ocean.metrics.config import load_config
 from ldm_ocean.metrics.kernels import normalising_weights
 from ldm_ocean.spinup.experiment import Plan, spin_up
 from ldm_ocean.spinup.first import FROM_SHORT_RUNS, Reached
-from ldm_ocean.spinup.starts import GENERATED, NEAREST, REGRESSION, TRUTH, Case, Roads
+from ldm_ocean.spinup.starts import GENERATED, NEAREST, REGRESSION, SETTLED, TRUTH, Case, Roads
 from ldm_ocean.spinup.summary import summary
 
 LENGTHS = (1, 3, 10)
@@ -83,6 +84,11 @@ def anderson(roads: Roads, case: Case, reached: Reached, seed: int) -> xr.Datase
     return roads.fields.unstack(x, roads.grid)
 
 
+AGAINST = "D, second year / settled"
+COLUMNS = """
+Columns as in docs/spinup.md; four starts of a road in every setting, ten model years each, after the short run where
+there is one. The last column is paired over settings, with a 95 % interval.
+"""
 ROADS = (*FROM_SHORT_RUNS, EOF_SETTLED, ANDERSON, GENERATED, NEAREST, REGRESSION, TRUTH)
 FROM_SHORT_RUNS |= {EOF_SETTLED: eof_settled, ANDERSON: anderson}
 
@@ -111,14 +117,39 @@ def main() -> None:
 def page(results: dict[str, dict], split: str) -> str:
     """The results as Markdown."""
     about = (__doc__ or "").split("\n\n", 2)[2]
-    text = f"# From a short run\n\n`python -m benchmarks.run_first`, {split} settings. {about}\n"
-    head = ["", "starts", "blow-ups", "shock (largest)", "D, first year", "D, second year", "drift held"]
+    text = f"# From a short run\n\nWritten by `python -m benchmarks.run_first`, {split} settings. {about}{COLUMNS}"
     for years, result in results.items():
         scalars = [f"{box}.{name}" for box in result["boxes"] for name in ("toce", "soce")]
         told = {name: summary(own, 0, scalars) for name, own in result["settings"].items()}
-        rows = [[*row[:6], row[-1]] for row in _pooled(told)]
-        text += f"\n## {years} years first\n\n" + _table(head, rows)
+        head = ["", "starts", "blow-ups", "shock (largest)", "D, first year", "D, second year", "drift held"]
+        rows = [[*row[:6], row[-1], _against(told, row[0])] for row in pooled(told)]
+        text += f"\n## {years} years first\n\n" + _targets(told) + "\n" + table([*head, AGAINST], rows)
     return text
+
+
+def _targets(told: dict[str, dict]) -> str:
+    """What was asked of settled states before they were run."""
+    own = {name: roads[SETTLED] for name, roads in told.items()}
+    ratio = np.median(gathered(own, "year_after")) / np.median(
+        gathered({n: roads[TRUTH] for n, roads in told.items()}, "year_after")
+    )
+    shock, held = max(gathered(own, "shock")), share_held(own)
+    rows = [
+        ["D in the second year at most 1.1 × that of restarts from truth", f"{ratio:.2f} ×", ratio <= 1.1],
+        ["largest shock at most twice that of restarts from truth", f"{shock:.2f}", shock <= 2],
+        ["deep- and bottom-water drift held, at least 97 %", f"{held:.0%}", held >= 0.97],
+    ]
+    return table(["target, settled", "measured", ""], [[*row, "met" if met else "missed"] for *row, met in rows])
+
+
+def _against(told: dict[str, dict], road: str) -> str:
+    """Ratio of the settings' mean D in the second year to that of settled states, with its interval."""
+    means = [np.array([np.mean(own[r]["year_after"]) for own in told.values()]) for r in (road, SETTLED)]
+    if road == SETTLED:
+        return ""
+    ratio, low, high = bootstrap(lambda a, b: float(a.mean() / b.mean()), *means)
+    verdict = "better" if high < 1 else "worse" if low > 1 else "tied"
+    return f"{ratio:.2f} [{low:.2f}, {high:.2f}] {verdict}"
 
 
 if __name__ == "__main__":

@@ -88,10 +88,10 @@ def page(result: dict, out: Path) -> str:
     generated = {name: own[GENERATED] for name, own in told.items()}
     text += "## Targets\n\nOf the generated starts, every one:\n\n" + _targets(generated, result["costs"])
     head = ["", "starts", "blow-ups", "shock (largest)", "D, first year", "D, second year", "equivalent years"]
-    text += "\n## All settings\n\n" + _table([*head, "nearer than the cold start ever", "drift held"], _pooled(told))
+    text += "\n## All settings\n\n" + table([*head, "nearer than the cold start ever", "drift held"], pooled(told))
     for name, roads in told.items():
         rows = [[road, *_row({name: own})] for road, own in roads.items()]
-        text += f"\n## {name}\n\n" + _table([*head, "nearer than the cold start ever", "drift held"], rows)
+        text += f"\n## {name}\n\n" + table([*head, "nearer than the cold start ever", "drift held"], rows)
     text += "\n" + "".join(f"![{name}]({out.name}-{name}.png)\n" for name in ("distance", "shock", "drift"))
     return text + "\n## Cost\n\n" + _costs(result)
 
@@ -100,9 +100,9 @@ def _targets(own: dict[str, dict], costs: dict) -> str:
     """What was asked of a road, before it was measured, what came out over all settings, and whether that is enough."""
     starts = sum(o["starts"] for o in own.values())
     blown = sum(o["blow_ups"] for o in own.values())
-    shock = max(_gathered(own, "shock"), default=np.nan)
+    shock = max(gathered(own, "shock"), default=np.nan)
     near = sum(o.get("nearer_than_cold_ever", 0) for o in own.values())
-    held = _held(own)
+    held = share_held(own)
     cheaper = costs[REST]["whole"] / _start(costs[GENERATED])
     rows = [
         ["no blow-up", f"{blown} of {starts}", blown == 0],
@@ -111,7 +111,7 @@ def _targets(own: dict[str, dict], costs: dict) -> str:
         ["at its start as near to equilibrium as the cold start ever comes", f"{near:.0f} of {starts}", near == starts],
         [f"with a year of adjustment 50 times cheaper than {COLD} years from rest", f"{cheaper:.0f} ×", cheaper >= 50],
     ]
-    return _table(["target", "measured", ""], [[*cells, "met" if met else "missed"] for *cells, met in rows])
+    return table(["target", "measured", ""], [[*cells, "met" if met else "missed"] for *cells, met in rows])
 
 
 def _start(cost: dict[str, float]) -> float:
@@ -119,18 +119,18 @@ def _start(cost: dict[str, float]) -> float:
     return cost["state"] + cost.get("restart", np.nan) + cost.get("year", np.nan)
 
 
-def _held(own: dict[str, dict]) -> float:
+def share_held(own: dict[str, dict]) -> float:
     """Share of drifts held, over all starts and scalars of a road; NaN where it cannot be told."""
     shares = [share for o in own.values() for share in o.get("held", {}).values()]
     return float(np.mean(shares)) if shares else np.nan
 
 
-def _gathered(own: dict[str, dict], key: str) -> list[float]:
+def gathered(own: dict[str, dict], key: str) -> list[float]:
     """Of all starts of a road over some settings."""
     return [x for o in own.values() for x in o.get(key, [])]
 
 
-def _pooled(told: dict) -> list[list[str]]:
+def pooled(told: dict) -> list[list[str]]:
     roads = dict.fromkeys(road for own in told.values() for road in own)
     return [[road, *_row({name: own[road] for name, own in told.items()})] for road in roads]
 
@@ -140,15 +140,15 @@ def _row(own: dict[str, dict]) -> list[str]:
     every = list(own.values())
     starts = sum(o["starts"] for o in every)
     cells = [str(starts), str(sum(o["blow_ups"] for o in every))]
-    shocks = _gathered(own, "shock")
+    shocks = gathered(own, "shock")
     cells.append(f"{np.median(shocks):.2f} ({max(shocks):.2f})" if shocks else "")
-    cells += [f"{np.median(far):.3f}" if (far := _gathered(own, k)) else "" for k in ("start", "year_after")]
+    cells += [f"{np.median(far):.3f}" if (far := gathered(own, k)) else "" for k in ("start", "year_after")]
     years = [o["equivalent"] for o in every if "equivalent" in o]
     capped = sum(o.get("capped", 0) for o in every)
     cells.append(f"{'> ' if capped > starts / 2 else ''}{np.median(years):.0f}" if years else "")
     near = [o["nearer_than_cold_ever"] for o in every if "nearer_than_cold_ever" in o]
     cells.append(f"{sum(near):.0f} of {starts}" if near else "")
-    held = _held(own)
+    held = share_held(own)
     return [*cells, "" if np.isnan(held) else f"{held:.0%}"]
 
 
@@ -163,7 +163,7 @@ def _costs(result: dict) -> str:
         start = _start(own)
         numbers = [own["state"], own.get("restart", np.nan), own.get("year", np.nan), start]
         rows.append([road, *(f"{x:.2f}" for x in numbers), f"{whole / start:.0f} ×"])
-    text = _table(
+    text = table(
         ["core-seconds", "state", "restart", "one year", "together", f"{COLD} years from rest over that"], rows
     )
     compile_seconds = max(own["compile"] for own in costs.values())
@@ -174,7 +174,7 @@ def _costs(result: dict) -> str:
     return text
 
 
-def _table(head: list[str], rows: list[list[str]]) -> str:
+def table(head: list[str], rows: list[list[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
     return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
 

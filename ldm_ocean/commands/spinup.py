@@ -15,7 +15,7 @@ EXAMPLES = """examples:
   ldm-ocean spinup pretrained/dino-coarse data/dino-coarse rn_ztau0=0.22 rn_tstar_n=6 rn_avt0=3e-5 --out runs/mine
   ldm-ocean spinup pretrained/dino-coarse data/dino-coarse --setting test-00 --members 4 --years 2 --cold 20 \\
       --fix --config configs/evaluate/dino.yaml --out runs/short
-  ldm-ocean spinup runs/dino/diffusion data/dino-coarse --setting test-00 --run-first 3 --out runs/first
+  ldm-ocean spinup runs/gaussian data/dino-coarse --setting test-00 --run-first 3 --out runs/first
 runs the nearest states for 3 years, moves them to where a long run would go, and runs on; given again, so again
 the same command again goes on where it was stopped, or with more years; needs the extra: pip install ldm_ocean[sim]
 

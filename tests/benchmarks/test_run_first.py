@@ -50,7 +50,9 @@ def test_states_are_moved_by_eofs_alone_towards_what_is_asked(states, tensor, fi
 
 
 def test_the_page_has_a_table_for_every_length_and_names_every_road():
-    start = {"blown": False, "shock": 1.0, "distance": [0.5, 0.4], "drift": {}, "annual": {}}
-    setting = {"roads": {road: {"starts": [start]} for road in ROADS}, "control": {"drift": {}}}
-    text = page({"1": {"boxes": [], "settings": {"a": setting}}}, "validation")
+    drift = {key: [-1, 1] for key in ("a.toce", "a.soce")}
+    start = {"blown": False, "shock": 1.0, "distance": [0.5, 0.4], "drift": dict.fromkeys(drift, 0.1), "annual": {}}
+    setting = {"roads": {road: {"starts": [start]} for road in ROADS}, "control": {"drift": drift}}
+    text = page({"1": {"boxes": ["a"], "settings": {"one": setting, "two": setting}}}, "validation")
+    assert text.count("tied") == len(ROADS) - 1 and text.count("| met |") == 3
     assert text.count("## 1 years first") == 1 and all(f"| {road} |" in text for road in ROADS)
