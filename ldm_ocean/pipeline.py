@@ -219,7 +219,9 @@ class OceanLDM:
         x = self.fields.stack(states, self.grid) + self._decoded(settled) - self._decoded(earlier.latents)
         if not np.isfinite(x).all():
             raise UserError("the settled states are not finite: give states of an ocean like the model's")
-        return self._dataset(x).assign_coords({k: states[k] for k in ("season",) if k in states.coords})
+        season = {"season": ("sample", np.atleast_1d(states.season.values))} if "season" in states.coords else {}
+        attrs = self._attributes(parameters, f"settled, seed {seed}")
+        return self._dataset(x).assign_coords({**season, **parameters}).assign_attrs(attrs)
 
     def _check_adjustments(self, stabilise: bool, currents: str) -> None:
         """Refused before the work, not after it."""
@@ -242,21 +244,25 @@ class OceanLDM:
 
     def _described(self, x: np.ndarray, parameters: dict, season: float, seed: int, method: str) -> xr.Dataset:
         """States (members, V, D, Y, X) as a data set that tells what they are of."""
+        drawn_by = f"codec {self.generator.about['codec'][:12]}" if method == DIFFUSION else f"method {method}"
+        states = self._dataset(x).rename(sample="member")
+        coordinates = {"member": np.arange(len(x)), "season": season, **{k: float(v) for k, v in parameters.items()}}
+        return states.assign_coords(coordinates).assign_attrs(self._attributes(parameters, f"{drawn_by}, seed {seed}"))
+
+    def _attributes(self, parameters: dict, made: str) -> dict:
+        """What states tell of their making."""
         about, scaler = self.generator.about, self.generator.scaler
-        given = {k: float(v) for k, v in parameters.items()}
-        drawn_by = f"codec {about['codec'][:12]}" if method == DIFFUSION else f"method {method}"
         attrs = {
             "Conventions": "CF-1.10",
-            "source": f"ldm_ocean {__version__}, {drawn_by}, seed {seed}",
-            "parameters": list(given),
+            "source": f"ldm_ocean {__version__}, {made}",
+            "parameters": list(parameters),
             "variables": self.fields.names,
         }
-        if outside := scaler.outside(scaler.vector(given)):
+        if outside := scaler.outside(scaler.vector({k: float(v) for k, v in parameters.items()})):
             attrs["outside_training_range"] = "; ".join(line for line, _ in outside)
         if SHARED in about:
             attrs[SHARED] = json.dumps(about[SHARED])
-        states = self._dataset(x).rename(sample="member")
-        return states.assign_coords({"member": np.arange(len(x)), "season": season, **given}).assign_attrs(attrs)
+        return attrs
 
 
 def _check_asked(members: int, season: float) -> None:

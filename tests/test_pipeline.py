@@ -12,6 +12,8 @@ import zarr
 from ldm_ocean import OceanLDM, artefacts
 from ldm_ocean.autoencoder.latents import open_latents, write_latents
 from ldm_ocean.errors import UserError
+from ldm_ocean.generative.conditions import season_angle
+from ldm_ocean.generative.prior import Earlier
 from ldm_ocean.io.states import parameters_of
 from ldm_ocean.metrics import EofGaussianProcess
 from ldm_ocean.metrics.generated import training_states
@@ -67,16 +69,25 @@ def test_a_context_state_changes_what_is_generated(model, states):
     assert not torch.equal(plain, with_context)
 
 
+def _asked_of(model, states):
+    asked = model.generator.asked(ASKED).expand(states.sizes["sample"], -1)
+    season = season_angle(torch.from_numpy(states.season.values).float())
+    return asked, Earlier(model.encode(states), season)
+
+
 def test_settled_states_keep_what_the_autoencoder_loses_of_them_and_the_season_and_are_told_by_a_seed(model, states):
     short = states.isel(sample=slice(3))
     settled, drawn, again = (model.settle(short, ASKED, seed) for seed in (None, 1, 1))
-    lost, lost_then = (x[model.fields.names] - model.decode(model.encode(x)) for x in (short, settled))
     for name in model.fields.names:
         moved = float(np.abs(settled[name] - short[name]).max())
         assert moved > 0 and np.isnan(settled[name].values).sum() == np.isnan(short[name].values).sum()
+    latents = model.encode(short)
+    change = model.generator.denoiser.prior.settling(*_asked_of(model, short), None)
+    kept = short.toce - model.decode(latents).toce
+    np.testing.assert_allclose(settled.toce - model.decode(latents + change).toce, kept, atol=1e-4)
     xr.testing.assert_equal(drawn, again)
-    assert not drawn.toce.equals(settled.toce) and settled.season.equals(short.season)
-    assert set(settled.dims) >= {"sample", "depth", "y", "x"} and lost_then.toce.shape == lost.toce.shape
+    assert not drawn.toce.equals(settled.toce) and np.array_equal(settled.season, short.season)
+    assert {k: float(settled[k]) for k in ASKED} == ASKED and settled.attrs["parameters"] == list(ASKED)
 
 
 def test_guidance_uses_the_conditions_twice_and_stays_finite(model):
