@@ -215,13 +215,15 @@ class OceanLDM:
         UserError where the model knows no unfinished states, or a state is not finite.
         """
         asked, earlier = self.generator.asked(parameters), self._earlier(states, 0.0)
-        settled = self.generator.settle(asked, earlier, seed)
-        x = self.fields.stack(states, self.grid) + self._decoded(settled) - self._decoded(earlier.latents)
+        latents = self.generator.settle(asked, earlier, seed)
+        x = self.fields.stack(states, self.grid) + self._decoded(latents) - self._decoded(earlier.latents)
         if not np.isfinite(x).all():
             raise UserError("the settled states are not finite: give states of an ocean like the model's")
-        season = {"season": ("sample", np.atleast_1d(states.season.values))} if "season" in states.coords else {}
-        attrs = self._attributes(parameters, f"settled, seed {seed}")
-        return self._dataset(x).assign_coords({**season, **parameters}).assign_attrs(attrs)
+        each: dict[str, np.ndarray] = {k: np.full(len(x), float(v)) for k, v in parameters.items()}
+        if "season" in states.coords:
+            each["season"] = np.broadcast_to(states.season.values, len(x))
+        settled = self._dataset(x).assign_coords({k: ("sample", v) for k, v in each.items()})
+        return settled.assign_attrs(self._attributes(parameters, f"settled, seed {seed}"))
 
     def _check_adjustments(self, stabilise: bool, currents: str) -> None:
         """Refused before the work, not after it."""

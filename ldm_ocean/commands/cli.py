@@ -14,6 +14,7 @@ COMMANDS = {
     "encode": "states → latents, once, with the statistics and hashes that stage two needs",
     "train-diffusion": "stage two: train the generator on latents",
     "sample": "generate spun-up states for given parameters",
+    "settle": "what a short run reached → where a long one would go",
     "evaluate": "score a model, or any prepared states",
     "restart": "states → files that NEMO or Veros start from; or judge such a file by NEMO's reading rules",
     "spinup": "Veros from generated states (or finished NEMO runs) beside other ways to begin: drift, shock",

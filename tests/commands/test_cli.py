@@ -114,6 +114,17 @@ def test_samples_are_evaluated_like_any_states_and_serve_as_context_and_as_examp
     assert open_states(place.folder / "again.zarr").sizes["sample"] == 2
 
 
+def test_the_last_state_of_a_short_run_is_settled_and_says_how(road, tmp_path):
+    place, out = Place(road, tmp_path), tmp_path / "settled.nc"
+    settle = ["settle", str(road["diffusion"]), str(place.states), "wind=0.2", "mixing=4e-5", "--out", str(out)]
+    cli.main(settle)
+    settled, last = open_states(out), open_states(place.states).isel(sample=[-1])
+    assert settled.sizes["sample"] == 1 and "settled" in settled.attrs["source"] and float(settled.wind[0]) == 0.2
+    assert 0 < float(np.abs(settled.toce - last.toce.values).max()) < 20
+    cli.main([*settle, "--overwrite", "--seed", "1"])
+    assert not open_states(out).toce.equals(settled.toce)
+
+
 @pytest.mark.parametrize("arguments", [[], ["simulat"], ["sample"]])
 def test_a_wrong_command_line_is_one_line_too(arguments, capsys):
     with pytest.raises(SystemExit) as end:
