@@ -36,8 +36,9 @@ from ldm_ocean.io.atomic import write_text
 from ldm_ocean.metrics.bootstrap import bootstrap
 from ldm_ocean.metrics.config import load_config
 from ldm_ocean.metrics.kernels import normalising_weights
-from ldm_ocean.spinup.experiment import Plan, spin_up
+from ldm_ocean.spinup.experiment import spin_up
 from ldm_ocean.spinup.first import FROM_SHORT_RUNS, Reached
+from ldm_ocean.spinup.plan import Plan
 from ldm_ocean.spinup.starts import GENERATED, NEAREST, REGRESSION, SETTLED, TRUTH, Case, Roads
 from ldm_ocean.spinup.summary import summary
 

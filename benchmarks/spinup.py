@@ -18,7 +18,8 @@ from ldm_ocean.errors import exit_politely
 from ldm_ocean.io.atomic import write_text
 from ldm_ocean.metrics.config import load_config
 from ldm_ocean.spinup import figures
-from ldm_ocean.spinup.experiment import Plan, spin_up
+from ldm_ocean.spinup.experiment import spin_up
+from ldm_ocean.spinup.plan import Plan
 from ldm_ocean.spinup.starts import GENERATED, REST, TRUTH, Case
 from ldm_ocean.spinup.summary import summary
 

@@ -126,7 +126,8 @@ def _run(args: argparse.Namespace) -> None:
     from ..io.states import open_states
     from ..metrics.config import load_config
     from ..pipeline import OceanLDM
-    from ..spinup.experiment import Plan, spin_up
+    from ..spinup.experiment import spin_up
+    from ..spinup.plan import Plan
     from ..spinup.starts import FIXED, GENERATED, ROADS, SETTLED, Case
 
     model, store = OceanLDM.from_pretrained(args.source, args.device), open_states(args.states)

@@ -30,7 +30,7 @@ from veros.core import advection, eke, momentum, thermodynamics, tke, utilities 
 from veros.routines import VerosKernel  # noqa: E402
 
 from .ocean import DAY, Ocean  # noqa: E402
-from .solvers import PlaneSolver, solved_directly  # noqa: E402
+from .solvers import plane_solver, solved_directly  # noqa: E402
 
 LEVELS = 3  # Veros keeps three time levels; after three steps each is back in its place
 NOW = 1  # the time level that is τ at the start of a group
@@ -47,7 +47,7 @@ class Model:
         self.ocean = ocean
         self.setup = ocean.setup()
         self.setup.setup()
-        self.plane = PlaneSolver(self.setup.state)  # must not be built while tracing
+        self.plane = plane_solver(self.setup.state)  # must not be built while tracing
         self.modes = {k: jnp.asarray(_halo(v)) for k, v in ocean.patterns().items()}
         self.memory = jnp.asarray(ocean.memory())
         vs = self.setup.state.variables

@@ -12,18 +12,24 @@ import numpy as np
 from jax import Array, lax
 from veros.core import utilities
 from veros.core.external import solvers
+from veros.core.external.solvers.base import LinearSolver
 from veros.core.external.solvers.scipy_jax import JAXSciPySolver
 
 LARGEST = 3000  # unknowns: beyond, reading the inverse in every step takes longer than iterating
 
 
+def plane_solver(state) -> LinearSolver:
+    """Of this Veros ``state``; not to be made while a step is traced."""
+    iterative = solvers.get_linear_solver(state)
+    return PlaneSolver(state) if state.variables.psi[..., 0].size <= LARGEST else iterative
+
+
 @contextmanager
-def solved_directly(state, plane: "PlaneSolver") -> Iterator[None]:
-    """Within, this Veros ``state`` is stepped with ``plane``, unless that is too large, and all columns directly."""
+def solved_directly(state, plane: LinearSolver) -> Iterator[None]:
+    """Within, this Veros ``state`` is stepped with ``plane``, and all columns directly."""
     cache, sweep = solvers.get_linear_solver.__wrapped__.cache, utilities.solve_tridiagonal
     iterative = solvers.get_linear_solver(state)
-    cache[(state,)] = plane if len(plane.inverse) <= LARGEST else iterative
-    utilities.solve_tridiagonal = columns
+    cache[(state,)], utilities.solve_tridiagonal = plane, columns
     try:
         yield
     finally:

@@ -2,10 +2,9 @@
 
 import json
 import warnings
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from statistics import median
-from zlib import crc32
 
 import xarray as xr
 
@@ -14,36 +13,17 @@ from ..io.atomic import write_text
 from ..io.states import write_states
 from ..metrics.diagnostics import Diagnostics
 from ..metrics.kernels import normalising_weights
-from ..metrics.regions import Regions
 from ..metrics.scoring import jsonable
 from ..ocean.preflight import check
 from ..pipeline import OceanLDM
 from .analysis import compare, looked_at
 from .first import run_first
+from .plan import Plan
 from .run import BASIN, Record, Run, integrate
-from .starts import REST, ROADS, TRUTH, Case, Roads, day_of
+from .starts import REST, TRUTH, Case, Roads, day_of
 from .trajectory import MONTHS
 
 SHOCK = {"of": "kinetic energy", "unit": "J"}
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How many starts of each road, how long each runs [years], where diagnostics look, from which seed; ``first``: the
-    parts [years] of the short run that precedes some of the roads."""
-
-    members: int = 8
-    years: float = 10
-    cold_years: float = 150
-    control_years: float = 50
-    seed: int = 0
-    roads: tuple[str, ...] = ROADS
-    regions: Regions = field(default_factory=Regions)
-    first: tuple[float, ...] = ()
-
-    def noise(self, case: Case) -> int:
-        """Seed of a case's states: with one for all, an unlucky member would be met in every case."""
-        return self.seed + crc32(case.name.encode())
 
 
 def spin_up(model: OceanLDM, store: xr.Dataset, cases: list[Case], plan: Plan, folder: Path, processes: int) -> dict:

@@ -19,6 +19,7 @@ import xarray as xr
 from ..errors import UserError
 from ..io.states import write_states
 from ..simulate.dino import YEAR_DAYS
+from .plan import Plan
 from .run import BASIN, Record, Run, integrate
 from .starts import AFTER, NEAREST, RUN_ON, SETTLED, SETTLED_MEMBER, Case, Roads, day_of
 from .trajectory import MONTHS
@@ -67,7 +68,7 @@ def _asked(roads: Roads, case: Case) -> dict[str, float]:
     return {k: case.parameters[k] for k in roads.model.parameters}
 
 
-def run_first(cases: list[Case], roads: Roads, plan, folder: Path, processes: int) -> None:
+def run_first(cases: list[Case], roads: Roads, plan: Plan, folder: Path, processes: int) -> None:
     """Write the starts of all roads that begin with short runs of ``plan.first`` years, part by part."""
     if not plan.first:
         return
@@ -88,7 +89,7 @@ def run_first(cases: list[Case], roads: Roads, plan, folder: Path, processes: in
                 _write(path, road, case, roads, reached, plan.noise(case))
 
 
-def _nearest(case: Case, roads: Roads, plan, folder: Path) -> Path:
+def _nearest(case: Case, roads: Roads, plan: Plan, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{case.name}-{NEAREST}.nc"
     if not path.exists():
@@ -97,7 +98,7 @@ def _nearest(case: Case, roads: Roads, plan, folder: Path) -> Path:
     return path
 
 
-def _runs(case: Case, start: Path, years: float, number: int, plan) -> list[Run]:
+def _runs(case: Case, start: Path, years: float, number: int, plan: Plan) -> list[Run]:
     parameters, months = {k: case.parameters[k] for k in BASIN.ranges}, max(1, round(years * MONTHS))
     with xr.open_dataset(start) as states:
         days = [day_of(s) for s in states.season.values]

@@ -11,8 +11,9 @@ from benchmarks import spinup as benchmark
 from ldm_ocean.metrics.scoring import jsonable
 from ldm_ocean.simulate.dino import Dino
 from ldm_ocean.spinup.analysis import control, describe, distance, equivalent_years, trend, windows
-from ldm_ocean.spinup.experiment import SHOCK, Plan, _costs, _setting, _starts
+from ldm_ocean.spinup.experiment import SHOCK, _costs, _setting, _starts
 from ldm_ocean.spinup.figures import colours, draw_distance, draw_shock
+from ldm_ocean.spinup.plan import Plan
 from ldm_ocean.spinup.results import write_page
 from ldm_ocean.spinup.run import Record, Run
 from ldm_ocean.spinup.starts import GENERATED, NEAREST, REST, TRUTH, Case

@@ -21,7 +21,8 @@ from ldm_ocean.errors import UserError
 from ldm_ocean.generative.generator import Generator
 from ldm_ocean.metrics.config import load_config
 from ldm_ocean.simulate.dino import Dino
-from ldm_ocean.spinup.experiment import Plan, _keep_apart, _starts, spin_up
+from ldm_ocean.spinup.experiment import _keep_apart, _starts, spin_up
+from ldm_ocean.spinup.plan import Plan
 from ldm_ocean.spinup.run import Record, Run, go_on
 from ldm_ocean.spinup.starts import GENERATED, NEAREST, TRUTH, Case, Roads
 
