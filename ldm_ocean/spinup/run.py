@@ -54,12 +54,12 @@ class Record:
     state: dict
     scalars: dict[str, list[float]] = field(default_factory=dict)
     years: list[np.ndarray] = field(default_factory=list)
-    last: np.ndarray = field(default_factory=lambda: np.zeros(0, "float32"))
     energy: list[float] = field(default_factory=list)
     seconds: float = 0.0
     restart_seconds: float = 0.0
     compile_seconds: float = 0.0
     blown: bool = False
+    last: np.ndarray = field(default_factory=lambda: np.zeros(0, "float32"))
 
     NUMBERS: ClassVar = ("seconds", "restart_seconds", "compile_seconds", "blown")
 
@@ -80,9 +80,8 @@ class Record:
         with np.load(path) as f:
             state = {k[2:]: f[k] for k in f if k.startswith("s_")}
             scalars = {k[2:]: list(f[k]) for k in f if k.startswith("d_")}
-            return cls(
-                state, scalars, list(f["years"]), f["last"], list(f["energy"]), *(f[k].item() for k in cls.NUMBERS)
-            )
+            numbers = {k: f[k].item() for k in cls.NUMBERS}
+            return cls(state, scalars, list(f["years"]), list(f["energy"]), last=f["last"], **numbers)
 
     def save(self, path: Path) -> None:
         """Publish under the final name only when complete."""
